@@ -1,0 +1,61 @@
+"""What Airflow reads to know this provider: its connection type and form, its modules and links."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_prolific import __version__
+
+_INTEGRATION = "Prolific"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata, as Airflow's ``apache_airflow_provider`` entry point expects it."""
+    return {
+        "package-name": "airflow-provider-prolific",
+        "name": _INTEGRATION,
+        "description": "`Prolific <https://www.prolific.com/>`__: participant groups of research studies.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": _INTEGRATION,
+                "external-doc-url": "https://docs.prolific.com/api-reference",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [_modules("hooks.prolific")],
+        "operators": [_modules("operators.participant_groups")],
+        "sensors": [_modules("sensors.participant_groups")],
+        "triggers": [_modules("triggers.participant_groups")],
+        "connection-types": [
+            {
+                "connection-type": "prolific",
+                "hook-class-name": "airflow_provider_prolific.hooks.prolific.ProlificHook",
+                "hook-name": "Prolific",
+                # Airflow from 3.2 on builds the connection form from these two; older ones ask the hook,
+                # which answers with the same.
+                "ui-field-behaviour": {
+                    "hidden-fields": ["login", "schema"],
+                    "relabeling": {"password": "API token", "host": "Base URL"},
+                    "placeholders": {"host": "https://api.prolific.com"},
+                },
+                "conn-fields": {
+                    "workspace_id": _text_field(
+                        "Workspace ID", "Default scope: the workspace whose participant groups are listed."
+                    ),
+                    "project_id": _text_field(
+                        "Project ID",
+                        "Default scope instead of a workspace, for groups that belong to a project.",
+                    ),
+                },
+            }
+        ],
+    }
+
+
+def _modules(name: str) -> dict[str, Any]:
+    return {"integration-name": _INTEGRATION, "python-modules": [f"airflow_provider_prolific.{name}"]}
+
+
+def _text_field(label: str, description: str) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": ["string", "null"]}}

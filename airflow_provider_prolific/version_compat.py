@@ -1,0 +1,39 @@
+"""Imports whose place differs between Airflow 2.11 and 3.x: the only module that knows of versions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator, Context, PokeReturnValue
+    from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, AirflowSkipException
+else:
+    try:
+        from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue
+    except ImportError:  # Airflow 2.11
+        from airflow.models.baseoperator import BaseOperator
+        from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
+        from airflow.utils.context import Context
+    try:
+        from airflow.sdk import BaseHook
+    except (ImportError, AttributeError):  # before Airflow 3.1
+        from airflow.hooks.base import BaseHook
+    try:
+        from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, AirflowSkipException
+    except (ImportError, AttributeError):  # before Airflow 3.2
+        from airflow.exceptions import AirflowException, AirflowSensorTimeout, AirflowSkipException
+
+#: What Airflow says to a task whose trigger did not fire in time: 2.11, then 3.x.
+DEFER_TIMEOUT_REASONS = ("Trigger/execution timeout", "Trigger timeout")
+
+__all__ = [
+    "DEFER_TIMEOUT_REASONS",
+    "AirflowException",
+    "AirflowSensorTimeout",
+    "AirflowSkipException",
+    "BaseHook",
+    "BaseOperator",
+    "BaseSensorOperator",
+    "Context",
+    "PokeReturnValue",
+]
