@@ -101,7 +101,7 @@ class ProlificParticipantGroupTrigger(BaseTrigger):
         except Exception as error:
             self.log.exception("The wait ends with an error that was not foreseen")
             event = _event("error", [], f"{type(error).__name__}: {error}")
-        yield TriggerEvent(event)
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> dict[str, Any]:
         loop = asyncio.get_running_loop()

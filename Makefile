@@ -1,0 +1,90 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+# Needed: Python 3.11 or newer, make, a package index. Everything stays inside this folder.
+
+PYTHON ?= python3
+NEWEST := 3.3
+OLDEST := 2.11
+SUPPORTED := 2.11 3.0 3.1 3.2 3.3
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+UV := $(VENV)/bin/uv
+export UV_CACHE_DIR := $(CURDIR)/.cache/uv
+export UV_PYTHON_DOWNLOADS := never
+unexport PYTHONDONTWRITEBYTECODE   # it would have every Airflow start compile 1,500 modules anew
+unexport AIRFLOW_HOME
+unexport VIRTUAL_ENV
+
+## help            show this list
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+.PHONY: help
+
+## setup           make .venv with the newest supported Airflow, the package and all tools
+setup: $(VENV)/.ready
+.PHONY: setup
+
+$(VENV)/.ready: pyproject.toml constraints/airflow-$(NEWEST).txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; choose one with make PYTHON=…")'
+	@echo "Setting up $(VENV): Airflow $(NEWEST), once"
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@$(UV) pip install --quiet --python $(VENV)/bin/python --compile-bytecode \
+		--constraints constraints/airflow-$(NEWEST).txt --editable '.[emulator,test,lint,release]'
+	@touch $@
+
+# The same beside another Airflow: .venv-2.11, .venv-3.0, …
+.venv-%/.ready: pyproject.toml constraints/airflow-%.txt $(VENV)/.ready
+	@echo "Setting up .venv-$*: Airflow $*, once"
+	@$(UV) venv --quiet --clear --python '$(if $(filter 2.11,$*),>=3.11$(,)<3.13,$(VENV)/bin/python)' .venv-$*
+	@$(UV) pip install --quiet --python .venv-$*/bin/python --compile-bytecode \
+		--constraints constraints/airflow-$*.txt --editable '.[emulator,test]'
+	@touch $@
+, := ,
+
+## demo            a local Prolific, a real Airflow, and a pipeline that waits for a growing group
+demo: $(VENV)/.ready
+	@$(VENV)/bin/python scripts/demo.py
+.PHONY: demo
+
+## emulator        the local Prolific alone, until you stop it
+emulator: $(VENV)/.ready
+	@$(VENV)/bin/python -m airflow_provider_prolific.emulator
+.PHONY: emulator
+
+## lint            ruff and mypy
+lint: $(VENV)/.ready
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+.PHONY: lint
+
+## test            lint, then all tests on the newest supported Airflow
+test: lint
+	$(VENV)/bin/python -m pytest
+.PHONY: test
+
+## test-2.11       all tests on one Airflow: test-2.11, test-3.0, test-3.1, test-3.2, test-3.3
+$(SUPPORTED:%=test-%): test-%: .venv-%/.ready
+	.venv-$*/bin/python -m pytest
+.PHONY: $(SUPPORTED:%=test-%)
+
+## constraints     resolve constraints/ anew
+constraints: $(VENV)/.ready
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python scripts/update_constraints.py
+.PHONY: constraints
+
+## format          let ruff mend what it can
+format: $(VENV)/.ready
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+.PHONY: format
+
+## clean           remove everything that was made here
+clean:
+	rm -rf .venv .venv-* .cache .demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+.PHONY: clean

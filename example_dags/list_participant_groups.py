@@ -1,0 +1,39 @@
+"""List a workspace's participant groups and run one task per group."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_prolific.operators.participant_groups import ProlificListParticipantGroupsOperator
+
+try:
+    from airflow.sdk import dag, task
+except ImportError:  # Airflow 2.11
+    from airflow.decorators import dag, task
+
+
+@dag(schedule=None, tags=["prolific"])
+def list_participant_groups() -> None:
+    """
+    ### List participant groups
+
+    Lists the live groups of the connection's default workspace into XCom, and reports each group in a mapped task of
+    its own. Then lists the groups of two scopes, one mapped task each.
+    """
+    groups = ProlificListParticipantGroupsOperator(task_id="list_groups", active=True)
+
+    @task
+    def report(group: dict[str, Any]) -> str:
+        return f"{group['name']}: {group['participant_count']} participants"
+
+    report.expand(group=groups.output)
+
+    ProlificListParticipantGroupsOperator.partial(task_id="list_each_scope", active=None).expand(
+        filter=[
+            {"workspace_id": "64a000000000000000000002"},
+            {"project_id": "64b000000000000000000001"},
+        ]
+    )
+
+
+list_participant_groups()

@@ -1,0 +1,81 @@
+"""The demo: a local Prolific, a real Airflow, and the example pipeline that waits for a growing group."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, NoReturn
+
+from real_airflow import RealAirflow
+
+from airflow_provider_prolific.emulator import Emulator
+
+ROOT = Path(__file__).parent.parent
+DAG_ID = "gate_on_group_size"
+GROUP = "Screened adults"
+TARGET = 30
+PROGRESS = re.compile(r"('.*' has \d+ of \d+) .*")
+
+
+def main() -> None:
+    """Run the demo; nothing is left running, also when it is interrupted."""
+    for sign in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, stop)
+    with Emulator() as emulator:
+        print(f"A local Prolific is running at {emulator.url}")
+        print("Starting Airflow (scheduler, triggerer, API server, DAG processor) …")
+        home = ROOT / ".demo" / "airflow"
+        settings = {"AIRFLOW_CONN_PROLIFIC_DEFAULT": emulator.connection_json()}
+        with RealAirflow(home, ROOT / "example_dags", **settings) as airflow:
+            run_id = f"demo_{datetime.now(timezone.utc):%Y%m%dT%H%M%S}"
+            group_id = emulator.group_id(GROUP)
+            emulator.set_group(group_id, participant_count=0, growth_per_second=0)
+            print(f"Triggering the DAG {DAG_ID}: it waits until {TARGET} people are in {GROUP!r} …")
+            airflow.trigger(DAG_ID, run_id, {"target_count": TARGET})
+            emulator.set_group(group_id, growth_per_second=2)
+            follow(airflow, run_id)
+            state = airflow.wait_for_run(DAG_ID, run_id)
+            if state != "success":
+                sys.exit(f"The run ended as {state}:\n" + "\n".join(airflow.log_lines(DAG_ID, run_id)))
+            print("\nWhat the sensor returned (XCom):\n")
+            print_table(airflow.xcom(DAG_ID, run_id, "enough_participants"))
+            print(f"\nThe task after the gate says: {airflow.xcom(DAG_ID, run_id, 'prepare_main_study')}")
+            print(f"\n{emulator.request_count()} requests reached Prolific.")
+
+
+def follow(airflow: RealAirflow, run_id: str) -> None:
+    """Print the wait's progress as it comes into the task log."""
+    printed: list[str] = []
+    while airflow.run_state(DAG_ID, run_id) in ("queued", "running", None):
+        for line in airflow.log_lines(DAG_ID, run_id):
+            if (progress := PROGRESS.search(line)) and progress[1] not in printed:
+                printed.append(progress[1])
+                print(f"  {datetime.now():%H:%M:%S}  {progress[0]}", flush=True)
+        time.sleep(0.5)
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """Print rows of the same keys as a table."""
+    columns = list(rows[0])
+    cells = [columns, *([str(row[column]) for column in columns] for row in rows)]
+    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
+    for line in cells:
+        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        if line is columns:
+            print("  " + "  ".join("-" * width for width in widths))
+
+
+def stop(sign: int, frame: object) -> NoReturn:
+    """Turn a signal into an exit, so that everything is ended on the way."""
+    sys.exit(128 + sign)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("\nInterrupted; everything is stopped.")
