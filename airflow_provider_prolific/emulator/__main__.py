@@ -1,0 +1,146 @@
+"""Command line: ``python -m airflow_provider_prolific.emulator``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import signal
+import socket
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_prolific.emulator.seed import SeedError, default_seed, load_seed
+from airflow_provider_prolific.emulator.server import connection_json
+from airflow_provider_prolific.emulator.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import uvicorn
+
+# Never another address: the emulator asks nobody for a password before it hands out its handles.
+ADDRESS = "127.0.0.1"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until interrupted.
+
+    :param arguments: the command line, without the program's name.
+    :return: the exit code: 0 after an interrupt, 1 where serving is impossible, 2 for bad arguments or a bad seed.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_prolific.emulator",
+        description="A local Prolific API for demos and tests. Listens on this machine only.",
+    )
+    parser.add_argument("--port", type=_port, default=8765, help="0 picks a free one; default %(default)s")
+    parser.add_argument("--seed", metavar="FILE.toml", help="what to serve; default: the package's seed.toml")
+    parser.add_argument("--token", help="the first user's token, instead of the one in the seed")
+    parser.add_argument("--exit-with-parent", metavar="PID", type=int, help="end when this parent process has")
+    options = parser.parse_args(arguments)
+
+    try:
+        seed = load_seed(options.seed) if options.seed else default_seed()
+    except SeedError as error:
+        return _fail(f"bad seed: {error}", 2)
+    if options.token is not None:
+        if not options.token.strip():
+            return _fail("--token is empty", 2)
+        seed["users"][0]["tokens"] = [options.token]
+    try:
+        from airflow_provider_prolific.emulator.app import create_app
+        from airflow_provider_prolific.emulator.gate import TrackedConnection
+    except ModuleNotFoundError as error:
+        message = f"{error.name} is not installed; try: pip install 'airflow-provider-prolific[emulator]'"
+        return _fail(message, 1)
+    try:
+        state = State(seed)
+    except SeedError as error:  # the command line's token is taken by another user of the seed
+        return _fail(f"bad seed: {error}", 2)
+    try:
+        listener = _listen(options.port)
+    except OSError as error:
+        return _fail(f"can't listen on {ADDRESS}:{options.port}: {error.strerror}", 1)
+    with listener:
+        url = f"http://{ADDRESS}:{listener.getsockname()[1]}"
+        server = _server(create_app(state), TrackedConnection)
+
+        def stop(*_: object) -> None:
+            server.should_exit = True
+
+        # Uvicorn has handlers of its own while it serves, and repeats the signal to these ones afterwards.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)
+        if options.exit_with_parent is not None:
+            threading.Thread(target=_watch_parent, args=(options.exit_with_parent, stop), daemon=True).start()
+        _announce(url, state)
+        server.run(sockets=[listener])
+    return 0
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"a port is a whole number from 0 to 65535, not {text!r}")
+    return int(text)
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f"Prolific emulator: {message}\n")
+    return code
+
+
+def _listen(port: int) -> socket.socket:
+    # The protocol by its name: asyncio turns Nagle's algorithm off only where it sees TCP, and with it on every answer
+    # waits some 40 ms for the client's acknowledgement.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((ADDRESS, port))
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _announce(url: str, state: State) -> None:
+    connection = connection_json(url, state.default_token, state.default_workspace_id)
+    sys.stdout.write(
+        f"Prolific emulator: {url} (Ctrl+C ends it)\nexport AIRFLOW_CONN_PROLIFIC_DEFAULT={shlex.quote(connection)}\n"
+    )
+    sys.stdout.flush()
+
+
+def _server(application: Any, protocol: Any) -> uvicorn.Server:
+    import uvicorn
+
+    return uvicorn.Server(
+        uvicorn.Config(
+            application,
+            loop="asyncio",
+            http=protocol,
+            ws="none",
+            lifespan="off",
+            # The log is on request only, and what goes wrong in the application is printed by the gate.
+            log_level="critical",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            # Longer than a client's pause between two polls: who keeps a connection finds it open.
+            timeout_keep_alive=120,
+            timeout_graceful_shutdown=1,
+        )
+    )
+
+
+def _watch_parent(parent: int, stop: Callable[[], None]) -> None:
+    # A process whose parent is gone is handed to another one, also when the parent was killed.
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

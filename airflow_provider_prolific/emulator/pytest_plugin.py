@@ -1,0 +1,33 @@
+"""Fixtures for tests against the emulator.
+
+In the ``conftest.py`` at the root of your tests:
+
+.. code-block:: python
+
+    pytest_plugins = ["airflow_provider_prolific.emulator.pytest_plugin"]
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_provider_prolific.emulator.server import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def prolific_emulator_process() -> Iterator[Emulator]:
+    """One emulator for the whole session, as the tests before left it. Most tests want ``prolific_emulator``."""
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def prolific_emulator(prolific_emulator_process: Emulator) -> Emulator:
+    """The emulator as freshly started: the default seed, no faults, an empty request log."""
+    prolific_emulator_process.reset()
+    return prolific_emulator_process

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import requests
+
+SCHEMAS = json.loads(Path(__file__).with_name("schemas.json").read_text(encoding="utf-8"))
+
+
+class Api:
+    """The imitated API over a real socket; `shape` checks an answer against one of the schemas."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.session.headers["Authorization"] = f"Token {token}"
+
+    def call(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        return self.session.request(method, f"{self.url}/api/v1/{path}", timeout=10, **arguments)
+
+    def get(self, path: str, **params: Any) -> requests.Response:
+        return self.call("GET", path, params=params)
+
+    @staticmethod
+    def shape(response: requests.Response, status: int, schema: str) -> Any:
+        assert response.status_code == status, response.text
+        assert response.headers["Content-Type"] == "application/json"
+        document = response.json()
+        jsonschema.validate(
+            document,
+            {**SCHEMAS, "$ref": f"#/$defs/{schema}"},
+            cls=jsonschema.Draft202012Validator,
+        )
+        return document
+
+    def error(self, response: requests.Response, status: int) -> Any:
+        error = self.shape(response, status, "error")["error"]
+        assert error["status"] == status
+        return error
+
+
+@pytest.fixture
+def api(prolific_emulator):
+    api = Api(prolific_emulator.url, prolific_emulator.token)
+    with api.session:
+        yield api
