@@ -1,0 +1,110 @@
+"""Deferred waits through a real scheduler, worker and triggerer."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from real_airflow import AIRFLOW_2, RealAirflow
+
+from airflow_provider_prolific.emulator import Emulator
+
+ROOT = Path(__file__).parent.parent.parent
+BEAT = 5
+
+MANY_SENSORS = f"""
+from datetime import datetime
+from airflow.sdk import DAG
+from airflow_provider_prolific.sensors.participant_groups import ProlificParticipantGroupSensor
+
+with DAG("many", schedule=None, start_date=datetime(2026, 1, 1), max_active_tasks=200) as dag:
+    ProlificParticipantGroupSensor.partial(
+        task_id="wait", participant_group="Filling", deferrable=True, poke_interval={BEAT}, timeout=900
+    ).expand(target_count=[100] * 200)
+"""
+
+
+@pytest.fixture
+def airflow(prolific_emulator: Emulator, tmp_path: Path) -> Iterator[RealAirflow]:
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    (dags / "many.py").write_text(MANY_SENSORS)
+    settings = {
+        "AIRFLOW_CONN_PROLIFIC_DEFAULT": prolific_emulator.connection_json(),
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "200",
+    }
+    with RealAirflow(tmp_path / "home", dags, **settings) as airflow:
+        yield airflow
+
+
+@pytest.mark.skipif(AIRFLOW_2, reason="with SQLite Airflow 2.11 runs one task at a time")
+def test_two_hundred_sensors_share_their_polls_and_resume_within_two_beats(
+    prolific_emulator: Emulator, airflow: RealAirflow
+) -> None:
+    group_id = prolific_emulator.create_group("Filling", participant_count=99)
+
+    def deferred() -> int:
+        [(count,)] = airflow.query("SELECT count(*) FROM task_instance WHERE dag_id = 'many' AND state = 'deferred'")
+        return int(count)
+
+    airflow.trigger("many", "one")
+    airflow.wait_for("200 deferred sensors", lambda: deferred() == 200, seconds=400)
+    prolific_emulator.clear_requests()
+    time.sleep(4 * BEAT)
+    requests = prolific_emulator.request_count()
+    prolific_emulator.set_group(group_id, participant_count=100)
+    reached = time.monotonic()
+    airflow.wait_for("the triggers to fire", lambda: deferred() == 0, seconds=120)
+    delay = time.monotonic() - reached
+
+    assert 3 <= requests <= 5
+    assert delay <= 2 * BEAT
+    assert airflow.wait_for_run("many", "one", seconds=400) == "success"
+
+
+def start_demo() -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-u", str(ROOT / "scripts" / "demo.py")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def family(demo: subprocess.Popen[str]) -> list[psutil.Process]:
+    return psutil.Process(demo.pid).children(recursive=True)
+
+
+def test_demo_shows_the_wait_and_its_result() -> None:
+    demo = start_demo()
+    output, _ = demo.communicate(timeout=240)
+
+    assert demo.returncode == 0, output
+    assert len(re.findall(r"\d\d:\d\d:\d\d  'Screened adults' has \d+ of 30", output)) >= 3
+    assert re.search(r"[0-9a-f]{24}  Screened adults  3\d +30 +True", output)
+    assert re.search(r"Main study for 3\d people of 'Screened adults'", output)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM], ids=["interrupted", "terminated"])
+def test_demo_leaves_no_process_behind(sign: int) -> None:
+    demo = start_demo()
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if "Triggering" in line:
+            break
+    children = family(demo)
+    os.kill(demo.pid, sign)
+    demo.communicate(timeout=60)
+
+    assert demo.returncode != 0
+    assert len(children) >= 3
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert alive == []
