@@ -6,9 +6,10 @@ again with the rendered values.
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeGuard
 
 from airflow_provider_prolific.exceptions import ProlificValueError
 
@@ -30,12 +31,18 @@ def check_id(value: Any, what: str) -> str:
     :raises ProlificValueError: not a text, empty, over 255 characters, a dot segment, or with a slash, white space
         or a control character.
     """
-    if not isinstance(value, str) or not _ID.fullmatch(value) or not value.isprintable() or value in (".", ".."):
+    if not _is_id(value):
         raise ProlificValueError(
             f"{what} must be an id as Prolific shows it (a text without slashes, spaces or control characters), "
             f"not {shorten(value)}"
         )
     return value
+
+
+def _is_id(value: Any) -> TypeGuard[str]:
+    return (
+        isinstance(value, str) and _ID.fullmatch(value) is not None and value.isprintable() and value not in (".", "..")
+    )
 
 
 def check_filter(value: Any) -> tuple[str, str] | None:
@@ -68,6 +75,146 @@ def check_active(value: Any) -> bool | None:
     raise ProlificValueError(
         f"active must be True (live groups), False (deleted groups) or None (both), not {shorten(value)}"
     )
+
+
+def check_participant_ids(value: Any) -> list[str]:
+    """Return the ids of participants: each once, in their order.
+
+    The ids are personal data: a message names the position of a bad one, never an id.
+
+    :param value: A list, a tuple, or anything else that yields ids and is no text and no mapping.
+    :raises ProlificValueError: it is not that, or one of its items is no id.
+    """
+    if isinstance(value, (str, bytes, bytearray, Mapping)) or not isinstance(value, Iterable):
+        hint = (
+            "; a single id goes into a list, and a template becomes a list by render_template_as_native_obj=True "
+            "on the DAG, or where the upstream task's output itself is passed"
+            if isinstance(value, str)
+            else ""
+        )
+        raise ProlificValueError(
+            f"participant_ids must be a list of participant ids, not a value of type {type(value).__name__}{hint}"
+        )
+    ids: dict[str, None] = {}
+    for position, participant_id in enumerate(value, 1):
+        if not _is_id(participant_id):
+            raise ProlificValueError(
+                f"participant_ids: the one at position {position} {_id_problem(participant_id)}; an id is a text "
+                "without slashes, spaces or control characters, of at most 255 characters"
+            )
+        ids[participant_id] = None
+    return list(ids)
+
+
+def _id_problem(value: Any) -> str:
+    if not isinstance(value, str):
+        return f"is no text but of type {type(value).__name__}"
+    return "is no id" if value.strip() else "is blank"
+
+
+def check_owner(workspace_id: Any, organisation_id: Any) -> tuple[str, str] | None:
+    """Return to whom a new group belongs, as ``(key, id)``, or ``None`` for the connection's default workspace.
+
+    :raises ProlificValueError: both are given, or one is no id.
+    """
+    if workspace_id is not None and organisation_id is not None:
+        raise ProlificValueError(
+            "give workspace_id or organisation_id, not both: got "
+            f"workspace_id={shorten(workspace_id)}, organisation_id={shorten(organisation_id)}"
+        )
+    if organisation_id is not None:
+        return "organisation_id", check_id(organisation_id, "organisation_id")
+    return None if workspace_id is None else ("workspace_id", check_id(workspace_id, "workspace_id"))
+
+
+def check_name(value: Any) -> str:
+    """Return the name of a group.
+
+    White space around it is refused: Prolific might store the name without it, and the group would not be found
+    again by its name.
+
+    :raises ProlificValueError: not a text, blank, or with white space around it.
+    """
+    if not isinstance(value, str) or not value or value != value.strip():
+        raise ProlificValueError(f"name must be a text that neither begins nor ends with a space, not {shorten(value)}")
+    return value
+
+
+def check_text(value: Any, what: str) -> str:
+    """Return a text that says something.
+
+    :param what: The argument's name, for the message.
+    :raises ProlificValueError: not a text, or blank.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise ProlificValueError(f"{what} must be a text that is not blank, not {shorten(value)}")
+    return value
+
+
+def check_flag(value: Any, what: str) -> bool:
+    """Return a switch.
+
+    :param value: ``True`` or ``False``, or its name as a rendered template brings it (``"True"``, ``"false"``).
+    :param what: The argument's name, for the message.
+    :raises ProlificValueError: anything else.
+    """
+    flag = _ACTIVE_TEXTS.get(value.strip().lower()) if isinstance(value, str) else value
+    if not isinstance(flag, bool):
+        raise ProlificValueError(f"{what} must be True or False, not {shorten(value)}")
+    return flag
+
+
+def check_limit(value: Any, what: str) -> int | None:
+    """Return an upper limit, or ``None`` for no limit.
+
+    :param value: ``None`` or a whole number from 0 upwards, or its text as a template renders it.
+    :param what: The argument's name, for the message.
+    :raises ProlificValueError: anything else.
+    """
+    limit = value
+    if isinstance(value, str):
+        text = value.strip()
+        if text.lower() == "none":
+            limit = None
+        elif text.isascii() and text.isdigit() and len(text) <= 18:
+            limit = int(text)
+    if limit is not None and (type(limit) is not int or limit < 0):
+        raise ProlificValueError(f"{what} must be a whole number from 0 upwards, or None, not {shorten(value)}")
+    return limit
+
+
+def check_group(value: Any, what: str) -> str:
+    """Return what names a participant group: an id or an exact name.
+
+    :raises ProlificValueError: not a text, or a blank one.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise ProlificValueError(
+            f"{what} must be the id or the exact name of a participant group, not {shorten(value)}"
+        )
+    return value
+
+
+def check_count(value: Any, what: str) -> int:
+    """Return a participant count as a number.
+
+    :param value: A whole number of at least 1, or its text in decimal digits, as a template renders it.
+    :param what: The argument's name, for the message.
+    :raises ProlificValueError: zero, negative, fractional, boolean, empty, or no number at all.
+    """
+    count = None
+    if isinstance(value, str):
+        text = value.strip()
+        if text.isascii() and text.isdigit() and len(text) <= 18:
+            count = int(text)
+    elif not isinstance(value, bool):
+        try:
+            count = operator.index(value)
+        except TypeError:
+            count = None
+    if count is None or count < 1:
+        raise ProlificValueError(f"{what} must be a whole number of participants, at least 1, not {shorten(value)}")
+    return count
 
 
 def check_choice(what: str, value: Any, choices: tuple[str, ...]) -> None:

@@ -6,12 +6,11 @@ by the same lines.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from airflow_provider_prolific.arguments import check_choice, shorten
+from airflow_provider_prolific.arguments import check_choice, check_count, check_group, shorten
 from airflow_provider_prolific.exceptions import ProlificError, ProlificValueError
 
 MATCHES = ("all", "any")
@@ -65,6 +64,21 @@ class GroupIndex:
             )
         return candidates[0] if candidates else None
 
+    def require(self, key: str) -> Mapping[str, Any]:
+        """Return the live group with this id or exact name.
+
+        :raises ProlificError: there is none, it has been deleted, or several share the name.
+        """
+        group = self.find(key)
+        if group is None:
+            raise ProlificError(
+                f"no participant group has the id or the exact name {shorten(key)} in this scope: "
+                "it may have been deleted, or lie in another workspace"
+            )
+        if group.get("is_deleted"):
+            raise ProlificError(f"participant group {shorten(group['name'])} ({group['id']}) has been deleted")
+        return group
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -97,23 +111,16 @@ class Gate:
 
         :raises ProlificError: a group is missing or deleted (with ``if_missing="fail"``), or a name is shared.
         """
-        statuses = [self._status(key, target, groups.find(key)) for key, target in self.targets.items()]
+        statuses = [self._status(key, target, groups) for key, target in self.targets.items()]
         return Verdict(statuses, self._opens(statuses))
 
     def _opens(self, statuses: Iterable[TargetStatus]) -> bool:
         reached = (status["reached"] for status in statuses)
         return all(reached) if self.match == "all" else any(reached)
 
-    def _status(self, key: str, target: int, group: Mapping[str, Any] | None) -> TargetStatus:
+    def _status(self, key: str, target: int, groups: GroupIndex) -> TargetStatus:
+        group = groups.require(key) if self.if_missing == "fail" else groups.find(key)
         if group is None or group.get("is_deleted"):
-            if self.if_missing == "fail":
-                if group is None:
-                    raise ProlificError(
-                        f"no participant group has the id or the exact name {shorten(key)} in this scope: "
-                        "it may have been deleted, or lie in another workspace "
-                        '(if_missing="wait" waits for a group that is still to be created)'
-                    )
-                raise ProlificError(f"participant group {shorten(group['name'])} ({group['id']}) has been deleted")
             return TargetStatus(id=None, name=key, participant_count=None, target_count=target, reached=False)
         count = group["participant_count"]
         return TargetStatus(
@@ -178,44 +185,16 @@ def parse_targets(participant_group: Any, target_count: Any, targets: Any) -> di
                 "give participant_group with target_count, or targets={id or exact name: target count}: got "
                 f"participant_group={shorten(participant_group)}, target_count={shorten(target_count)}"
             )
-        return {_parse_key(participant_group, "participant_group"): parse_count(target_count, "target_count")}
+        return {check_group(participant_group, "participant_group"): check_count(target_count, "target_count")}
     if not isinstance(targets, Mapping) or not targets:
         raise ProlificValueError(
             "targets must map the id or the exact name of at least one participant group to its target count, "
             f"not {shorten(targets)}"
         )
     return {
-        _parse_key(key, "a key of targets"): parse_count(count, f"targets[{shorten(key)}]")
+        check_group(key, "a key of targets"): check_count(count, f"targets[{shorten(key)}]")
         for key, count in targets.items()
     }
-
-
-def _parse_key(key: Any, what: str) -> str:
-    if not isinstance(key, str) or not key.strip():
-        raise ProlificValueError(f"{what} must be the id or the exact name of a participant group, not {shorten(key)}")
-    return key
-
-
-def parse_count(value: Any, what: str) -> int:
-    """Return a target participant count as a number.
-
-    :param value: A whole number of at least 1, or its text in decimal digits, as a template renders it.
-    :param what: The argument's name, for the message.
-    :raises ProlificValueError: zero, negative, fractional, boolean, empty, or no number at all.
-    """
-    count = None
-    if isinstance(value, str):
-        text = value.strip()
-        if text.isascii() and text.isdigit() and len(text) <= 18:
-            count = int(text)
-    elif not isinstance(value, bool):
-        try:
-            count = operator.index(value)
-        except TypeError:
-            count = None
-    if count is None or count < 1:
-        raise ProlificValueError(f"{what} must be a whole number of participants, at least 1, not {shorten(value)}")
-    return count
 
 
 def describe(status: TargetStatus) -> str:

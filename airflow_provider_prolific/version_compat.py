@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator, Context, PokeReturnValue
     from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, AirflowSkipException
+    from airflow.triggers.base import BaseEventTrigger
+
+    HAS_EVENT_TRIGGERS: bool
 else:
     try:
         from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue
@@ -22,15 +25,25 @@ else:
         from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, AirflowSkipException
     except (ImportError, AttributeError):  # before Airflow 3.2
         from airflow.exceptions import AirflowException, AirflowSensorTimeout, AirflowSkipException
+    try:
+        from airflow.triggers.base import BaseEventTrigger
+
+        HAS_EVENT_TRIGGERS = True
+    except ImportError:  # Airflow 2.11
+        from airflow.triggers.base import BaseTrigger as BaseEventTrigger
+
+        HAS_EVENT_TRIGGERS = False
 
 #: What Airflow says to a task whose trigger did not fire in time: 2.11, then 3.x.
 DEFER_TIMEOUT_REASONS = ("Trigger/execution timeout", "Trigger timeout")
 
 __all__ = [
     "DEFER_TIMEOUT_REASONS",
+    "HAS_EVENT_TRIGGERS",
     "AirflowException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
+    "BaseEventTrigger",
     "BaseHook",
     "BaseOperator",
     "BaseSensorOperator",
