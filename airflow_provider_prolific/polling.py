@@ -53,13 +53,14 @@ class SharedPoll:
         # intervals of one key meet where they can.
         self._phase = zlib.crc32(repr(key).encode()) / 2**32 * 3600
 
-    def next_beat(self, interval: float) -> float:
+    def next_beat(self, interval: float, pause: float = 0) -> float:
         """Return the loop's time of the next beat: on the key's grid, and not before a ``Retry-After`` has passed.
 
         :param interval: Seconds between two beats, above zero.
+        :param pause: Seconds to let pass before, for a waiter that backs off.
         """
-        now = asyncio.get_running_loop().time()
-        beat = self._phase + (math.floor((now - self._phase) / interval) + 1) * interval
+        earliest = asyncio.get_running_loop().time() + pause
+        beat = self._phase + (math.floor((earliest - self._phase) / interval) + 1) * interval
         return max(beat, self._not_before)
 
     async def look(self, since: float) -> Look:

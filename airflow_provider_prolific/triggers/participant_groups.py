@@ -137,7 +137,7 @@ class ProlificParticipantGroupTrigger(BaseTrigger):
                     return _event("error", statuses, f"the last look before the deadline failed: {error}")
                 else:
                     self.log.warning("This look failed, the wait goes on: %s", error)
-                since = poll.next_beat(next(intervals))
+                since = poll.next_beat(*next(intervals))
                 while (seconds := min(since - loop.time(), self.deadline - time.time())) > 0:  # noqa: ASYNC110 - two clocks
                     await asyncio.sleep(seconds)
 
@@ -156,14 +156,15 @@ class ProlificParticipantGroupTrigger(BaseTrigger):
         except ProlificError as error:
             return None, error
 
-    def _intervals(self) -> Iterator[float]:
-        """Yield the seconds between two looks, for ever."""
+    def _intervals(self) -> Iterator[tuple[float, float]]:
+        """Yield, for ever, the seconds between two beats and those to let pass before the next one."""
+        beat = max(self.poke_interval, MIN_POKE_INTERVAL_SECONDS)
         longest = MAX_BACKOFF_SECONDS if self.max_wait is None else self.max_wait
-        interval = self.poke_interval
+        interval = beat
         while True:
-            yield max(interval, MIN_POKE_INTERVAL_SECONDS)
+            yield beat, interval - beat
             if self.exponential_backoff:
-                interval = min(interval * 2, longest)
+                interval = max(min(interval * 2, longest), beat)
 
 
 class ProlificParticipantGroupEventTrigger(BaseEventTrigger):
@@ -295,12 +296,13 @@ class ProlificParticipantGroupEventTrigger(BaseEventTrigger):
                         )
                         announced = {"milestone": passed[-1], "participant_count": count}
                         await self._write_announced(announced)
-                since = poll.next_beat(self._interval(failures))
+                since = poll.next_beat(self.poke_interval, self._backoff(failures))
                 await asyncio.sleep(since - loop.time())
 
-    def _interval(self, failures: int) -> float:
-        longest = max(self.poke_interval, MAX_FAILING_INTERVAL_SECONDS)
-        return min(self.poke_interval * 2.0 ** min(failures, 20), longest)
+    def _backoff(self, failures: int) -> float:
+        """Return the seconds by which the next look comes later than it would after a good one."""
+        interval = min(self.poke_interval * 2.0 ** min(failures, 20), MAX_FAILING_INTERVAL_SECONDS)
+        return max(interval - self.poke_interval, 0)
 
     @property
     def _store_key(self) -> str:

@@ -16,9 +16,9 @@ from airflow_provider_prolific.emulator import Emulator
 ROOT = Path(__file__).parent.parent.parent
 
 
-def run(*command: str) -> str:
+def run(*command: str, code: int = 0) -> str:
     finished = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=False, cwd=ROOT)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert finished.returncode == code, finished.stdout + finished.stderr
     return finished.stdout
 
 
@@ -46,11 +46,13 @@ def test_airflow_tests_the_connection(
 
     assert "Connection success!" in run("airflow", "connections", "test", "prolific_default")
     prolific_emulator.revoke_token()
-    assert "check the API token of connection" in run("airflow", "connections", "test", "prolific_default")
+    assert "check the API token of connection" in run("airflow", "connections", "test", "prolific_default", code=1)
 
 
 def test_runtime_needs_airflow_and_requests_only() -> None:
-    needed = [requirement for requirement in requires("airflow-provider-prolific") or [] if "extra ==" not in requirement]
+    needed = [
+        requirement for requirement in requires("airflow-provider-prolific") or [] if "extra ==" not in requirement
+    ]
 
     assert sorted(requirement.split(">=")[0] for requirement in needed) == ["apache-airflow", "requests"]
 
@@ -79,7 +81,8 @@ def test_wheel_holds_the_package_and_nothing_else(distributions: Path) -> None:
 
 def test_sdist_holds_the_source(distributions: Path) -> None:
     [sdist] = distributions.glob("*.tar.gz")
-    names = {name.split("/", 1)[-1] for name in tarfile.open(sdist).getnames()}
+    with tarfile.open(sdist) as archive:
+        names = {name.split("/", 1)[-1] for name in archive.getnames()}
 
     assert {"pyproject.toml", "README.md", "CHANGELOG.md", "airflow_provider_prolific/py.typed"} <= names
     assert not [name for name in names if name.startswith(("tests/", ".venv", "scripts/"))]

@@ -1,12 +1,17 @@
 """Deferred waits through a real scheduler, worker and triggerer."""
 
+import json
 import os
 import re
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
@@ -14,9 +19,13 @@ import pytest
 from real_airflow import AIRFLOW_2, RealAirflow
 
 from airflow_provider_prolific.emulator import Emulator
+from airflow_provider_prolific.version_compat import HAS_EVENT_TRIGGERS
 
 ROOT = Path(__file__).parent.parent.parent
 BEAT = 5
+# From 3.3 on Airflow remembers for a watcher what it announced; before, a restarted triggerer announces it once more.
+HAS_ASSET_STORE = version("apache-airflow") >= "3.3"
+EXPECTED_RUNS = 2 if HAS_ASSET_STORE else 3
 
 MANY_SENSORS = f"""
 from datetime import datetime
@@ -67,6 +76,67 @@ def test_two_hundred_sensors_share_their_polls_and_resume_within_two_beats(
     assert 3 <= requests <= 5
     assert delay <= 2 * BEAT
     assert airflow.wait_for_run("many", "one", seconds=400) == "success"
+
+
+@pytest.mark.skipif(not HAS_EVENT_TRIGGERS, reason="event-driven scheduling came with Airflow 3")
+def test_runs_start_once_for_each_milestone_also_across_a_triggerer_restart(
+    prolific_emulator: Emulator, tmp_path: Path
+) -> None:
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    shutil.copy(ROOT / "example_dags" / "woken_by_growth.py", dags)
+    settings = {
+        "AIRFLOW_CONN_PROLIFIC_DEFAULT": prolific_emulator.connection_json(),
+        "WAREHOUSE": str(tmp_path / "warehouse.sqlite"),
+    }
+    group_id = prolific_emulator.group_id("Screened adults")
+
+    def set_count(count: int) -> None:
+        prolific_emulator.set_group(group_id, participant_count=count, growth_per_second=0)
+
+    set_count(5)
+    with RealAirflow(tmp_path / "home", dags, **settings) as airflow:
+
+        def successes() -> int:
+            [(count,)] = airflow.query("SELECT count(*) FROM dag_run WHERE state = 'success'")
+            return int(count)
+
+        airflow.wait_for("the watcher's first look", prolific_emulator.request_count, seconds=90)
+        assert successes() == 0
+        set_count(23)
+        airflow.wait_for("the first run", lambda: successes() == 1, seconds=90)
+        airflow.stop_component("triggerer")
+        looks = prolific_emulator.request_count()
+        airflow.start_component("triggerer")
+        airflow.wait_for("the restarted watcher", lambda: prolific_emulator.request_count() >= looks + 3, seconds=90)
+        set_count(15)
+        time.sleep(4)
+        set_count(45)
+        airflow.wait_for("the second run", lambda: successes() == EXPECTED_RUNS, seconds=90)
+        time.sleep(10)
+
+        extras = [json.loads(extra)["payload"] for (extra,) in airflow.query("SELECT extra FROM asset_event")]
+        [(runs,)] = airflow.query("SELECT count(*) FROM dag_run")
+        with closing(sqlite3.connect(settings["WAREHOUSE"])) as warehouse:
+            [(loaded,)] = warehouse.execute("SELECT count(*) FROM screened").fetchall()
+
+    assert runs == EXPECTED_RUNS
+    assert loaded == 53  # 23, of whom 8 left again, and the 30 who came later
+    summary = [
+        (extra["milestone"], extra["participant_count"], extra["previous_participant_count"]) for extra in extras
+    ]
+    if HAS_ASSET_STORE:
+        assert summary == [(20, 23, None), (40, 45, 23)]
+    else:
+        assert summary == [(20, 23, None), (20, 23, None), (40, 45, 23)]
+    assert extras[0] == {
+        "id": group_id,
+        "name": "Screened adults",
+        "participant_count": 23,
+        "milestone": 20,
+        "milestones": [20],
+        "previous_participant_count": None,
+    }
 
 
 def start_demo() -> subprocess.Popen[str]:

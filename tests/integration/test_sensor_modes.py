@@ -58,9 +58,7 @@ def test_value_is_the_same_in_every_mode(prolific: Emulator, wait: Callable[...,
 
 
 @pytest.mark.parametrize(("soft_fail", "state"), [(False, "failed"), (True, "skipped")])
-def test_time_out_fails_or_skips(
-    prolific: Emulator, wait: Callable[..., Any], soft_fail: bool, state: str
-) -> None:
+def test_time_out_fails_or_skips(prolific: Emulator, wait: Callable[..., Any], soft_fail: bool, state: str) -> None:
     run = wait(participant_group="Quota: men 40+", target_count=13, timeout=2, soft_fail=soft_fail)
 
     assert run.task_state("wait") == state

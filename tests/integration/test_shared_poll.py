@@ -90,9 +90,7 @@ def test_newcomers_during_an_outage_share_its_answer(emulator: Emulator, never: 
     assert emulator.request_count() == 1
 
 
-def test_different_questions_do_not_mix(
-    emulator: Emulator, never: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_different_questions_do_not_mix(emulator: Emulator, never: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", emulator.connection_json())
     other_scope = {"workspace_id": "64a000000000000000000002"}
     deleted = emulator.create_group("Gone", participant_count=9)
@@ -150,9 +148,7 @@ def test_cancelled_leader_is_replaced(emulator: Emulator, never: str) -> None:
     assert emulator.request_count() <= 2
 
 
-def test_waiter_that_leaves_disturbs_no_other_and_the_last_one_leaves_nothing(
-    emulator: Emulator, never: str
-) -> None:
+def test_waiter_that_leaves_disturbs_no_other_and_the_last_one_leaves_nothing(emulator: Emulator, never: str) -> None:
     filling = emulator.create_group("Filling")
     emulator.set_group(filling, growth_per_second=2)
 

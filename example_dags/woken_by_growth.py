@@ -1,0 +1,59 @@
+"""Be woken when a participant group grows (Airflow 3): add its new members to a warehouse table."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+from airflow.sdk import Asset, AssetWatcher, dag, task
+
+from airflow_provider_prolific.triggers.participant_groups import ProlificParticipantGroupEventTrigger
+
+screened_participants = Asset(
+    "screened_participants",
+    watchers=[
+        AssetWatcher(
+            name="screened",
+            trigger=ProlificParticipantGroupEventTrigger(
+                participant_group="Screened adults",
+                milestones=[20, 40],
+                poke_interval=2,
+            ),
+        )
+    ],
+)
+
+
+@dag(schedule=[screened_participants], tags=["prolific"])
+def woken_by_growth() -> None:
+    """
+    ### Woken by growth
+
+    No task waits: the triggerer watches the group *Screened adults*, and a run starts each time the group passes a
+    milestone. The run takes over the members that its warehouse table does not have yet, so it is harmless to repeat.
+    """
+
+    @task
+    def read_event(triggering_asset_events: Any = None) -> dict[str, Any]:
+        [*_, event] = triggering_asset_events[screened_participants]
+        return event.extra["payload"]
+
+    @task
+    def load_new_members(event: dict[str, Any]) -> int:
+        from airflow_provider_prolific.hooks.prolific import ProlificHook
+
+        members = ProlificHook().list_participants(event["id"])
+        warehouse = os.environ.get("WAREHOUSE", "warehouse.sqlite")
+        with closing(sqlite3.connect(warehouse)) as connection, connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS screened (participant_id TEXT PRIMARY KEY)")
+            inserted = connection.executemany(
+                "INSERT OR IGNORE INTO screened VALUES (?)", [(member["participant_id"],) for member in members]
+            )
+            return inserted.rowcount
+
+    load_new_members(read_event())
+
+
+woken_by_growth()
