@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -31,7 +31,7 @@ def main() -> None:
         home = ROOT / ".demo" / "airflow"
         settings = {"AIRFLOW_CONN_PROLIFIC_DEFAULT": emulator.connection_json()}
         with RealAirflow(home, ROOT / "example_dags", **settings) as airflow:
-            run_id = f"demo_{datetime.now(timezone.utc):%Y%m%dT%H%M%S}"
+            run_id = f"demo_{datetime.now(UTC):%Y%m%dT%H%M%S}"
             group_id = emulator.group_id(GROUP)
             emulator.set_group(group_id, participant_count=0, growth_per_second=0)
             print(f"Triggering the DAG {DAG_ID}: it waits until {TARGET} people are in {GROUP!r} …")
@@ -69,7 +69,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
             print("  " + "  ".join("-" * width for width in widths))
 
 
-def stop(sign: int, frame: object) -> NoReturn:
+def stop(sign: int, _frame: object) -> NoReturn:
     """Turn a signal into an exit, so that everything is ended on the way."""
     sys.exit(128 + sign)
 

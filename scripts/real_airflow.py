@@ -1,4 +1,4 @@
-"""A real Airflow in a folder of its own: SQLite, its own ports, every component a process; for the demo and the tests."""
+"""A real Airflow in a folder of its own, every component a process on its own port; for the demo and the tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,14 @@ import psutil  # a dependency of Airflow itself
 
 T = TypeVar("T")
 AIRFLOW_2 = version("apache-airflow").startswith("2.")
+
+
+def is_airflow_2(python: str) -> bool:
+    """Tell whether the Airflow of a Python is an Airflow 2."""
+    if python == sys.executable:
+        return AIRFLOW_2
+    command = [python, "-c", "from importlib.metadata import version; print(version('apache-airflow'))"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.startswith("2.")
 
 
 def free_port() -> int:
@@ -37,14 +45,30 @@ class RealAirflow:
 
     :param home: The folder that holds everything: configuration, database, logs.
     :param dags_folder: Where the DAG files are.
+    :param python: The Python whose Airflow it is; by default this one.
+    :param components: Which components to start; by default those that tasks need.
     :param settings: Further environment, such as ``AIRFLOW_CONN_PROLIFIC_DEFAULT``.
     """
 
-    def __init__(self, home: Path, dags_folder: Path, **settings: str) -> None:
+    def __init__(
+        self,
+        home: Path,
+        dags_folder: Path,
+        *,
+        python: str | Path = sys.executable,
+        components: Sequence[str] | None = None,
+        **settings: str,
+    ) -> None:
         self.home = home
+        self.python = str(python)
+        if components is None:
+            components = ["scheduler", "triggerer"]
+            if not is_airflow_2(self.python):
+                components += ["api-server", "dag-processor"]
+        self.components = components
         self.database = home / "airflow.db"
         self.api_port = free_port()
-        url = f"http://127.0.0.1:{self.api_port}"
+        self.url = url = f"http://127.0.0.1:{self.api_port}"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
         inherited.pop("PYTHONDONTWRITEBYTECODE", None)  # else every start compiles 1,500 modules
         self.environment = inherited | {
@@ -63,6 +87,7 @@ class RealAirflow:
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
             "AIRFLOW__API__SECRET_KEY": secrets.token_hex(16),
             "AIRFLOW__WEBSERVER__SECRET_KEY": secrets.token_hex(16),
+            **(self._webserver_settings() if "webserver" in components else {}),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
@@ -71,26 +96,38 @@ class RealAirflow:
         }
         self._components: dict[str, subprocess.Popen[bytes]] = {}
 
+    def _webserver_settings(self) -> dict[str, str]:
+        """Return what the API server's settings were called before Airflow 3."""
+        return {
+            "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
+            "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(self.api_port),
+            "AIRFLOW__WEBSERVER__BASE_URL": self.url,
+            "AIRFLOW__WEBSERVER__WORKERS": "1",
+        }
+
     # -- components -------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Migrate the database and start every component; return when Airflow can run tasks."""
         self.home.mkdir(parents=True, exist_ok=True)
         self.command("db", "migrate")
-        components = ["scheduler", "triggerer"]
-        if not AIRFLOW_2:
-            components += ["api-server", "dag-processor"]
-        for component in components:
+        for component in self.components:
             self.start_component(component)
-        if not AIRFLOW_2:
+        if "api-server" in self.components or "webserver" in self.components:
             self.wait_for("the API server", self._api_answers, seconds=90)
 
-    def start_component(self, name: str) -> None:
-        """Start one component, in a process group of its own; what it prints goes to a file in the home."""
+    def start_component(self, name: str, *command: str, **settings: str) -> None:
+        """
+        Start one component, in a process group of its own; what it prints goes to a file in the home.
+
+        :param name: What to call it here.
+        :param command: The ``airflow`` command that it runs; by default its name.
+        :param settings: Further environment of this component alone.
+        """
         with (self.home / f"{name}.out").open("ab") as out:
             self._components[name] = subprocess.Popen(
-                [sys.executable, "-m", "airflow", name],
-                env=self.environment,
+                [self.python, "-m", "airflow", *(command or [name])],
+                env=self.environment | settings,
                 cwd=self.home,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -141,7 +178,7 @@ class RealAirflow:
     def command(self, *arguments: str, check: bool = True) -> str:
         """Run an ``airflow`` command and return what it prints."""
         finished = subprocess.run(
-            [sys.executable, "-m", "airflow", *arguments],
+            [self.python, "-m", "airflow", *arguments],
             env=self.environment,
             cwd=self.home,
             capture_output=True,
