@@ -30,7 +30,7 @@ IDS = [f"5e{number:022x}" for number in range(20)]
 GROUP = "64e000000000000000000003"
 START = {"schedule": None, "start_date": datetime(2026, 1, 1)}
 
-@task(show_return_value_in_log=False)  # else Airflow logs what the function returns
+@task(show_return_value_in_logs=False)  # else Airflow logs what the function returns
 def passed():
     return IDS
 
