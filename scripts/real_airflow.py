@@ -72,6 +72,8 @@ class RealAirflow:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
         inherited.pop("PYTHONDONTWRITEBYTECODE", None)  # else every start compiles 1,500 modules
         self.environment = inherited | {
+            # Airflow 2.11 starts its tasks as "airflow", wherever the PATH finds it.
+            "PATH": f"{Path(self.python).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.database}",
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags_folder),
@@ -154,11 +156,12 @@ class RealAirflow:
         for component in components:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(component.pid, sign)
-        _, alive = psutil.wait_procs(family, timeout=10)
-        for process in alive:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(alive, timeout=10)
+        _, alive = psutil.wait_procs(family, timeout=3)
+        for again, seconds in ((sign, 10), (signal.SIGKILL, 10)):  # a triggerer leaves at once only when told twice
+            for process in alive:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.send_signal(again)
+            _, alive = psutil.wait_procs(alive, timeout=seconds)
         for component in components:
             component.wait()
 

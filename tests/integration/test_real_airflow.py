@@ -53,6 +53,55 @@ def airflow(prolific_emulator: Emulator, tmp_path: Path) -> Iterator[RealAirflow
         yield airflow
 
 
+MODES = """
+from datetime import datetime
+try:
+    from airflow.sdk import DAG
+except ImportError:
+    from airflow.models.dag import DAG
+from airflow_provider_prolific.sensors.participant_groups import ProlificParticipantGroupSensor
+
+# Airflow itself may lose a task that it reschedules within a few seconds, so looks are far apart here.
+with DAG("modes", schedule=None, start_date=datetime(2026, 1, 1), default_args={"poke_interval": 12}):
+    for name, mode in {"reschedule": {"mode": "reschedule"}, "deferred": {"deferrable": True}}.items():
+        ProlificParticipantGroupSensor(
+            task_id=f"{name}_reached", participant_group="Filling", target_count=20, timeout=600, **mode
+        )
+        for end, soft_fail in {"late": False, "late_soft": True}.items():
+            ProlificParticipantGroupSensor(
+                task_id=f"{name}_{end}", participant_group="Filling", target_count=99, timeout=6, soft_fail=soft_fail,
+                **mode
+            )
+"""
+
+
+def test_waits_end_alike_in_reschedule_and_deferred_mode(prolific_emulator: Emulator, tmp_path: Path) -> None:
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    (dags / "modes.py").write_text(MODES)
+    group_id = prolific_emulator.create_group("Filling")
+    settings = {"AIRFLOW_CONN_PROLIFIC_DEFAULT": prolific_emulator.connection_json()}
+    with RealAirflow(tmp_path / "home", dags, **settings) as airflow:
+        airflow.trigger("modes", "run")
+        prolific_emulator.set_group(group_id, growth_per_second=1, growth_limit=20)
+        airflow.wait_for_run("modes", "run", seconds=240)
+        states = airflow.task_states("modes", "run")
+        values = [
+            airflow.xcom("modes", "run", task_id)
+            for (task_id, _), state in sorted(states.items(), reverse=True)
+            if task_id.endswith("_reached") and state == "success"
+        ]
+
+    assert {task_id: state for (task_id, _), state in states.items()} == {
+        f"{mode}_{end}": state
+        for mode in ("reschedule", "deferred")
+        for end, state in {"reached": "success", "late": "failed", "late_soft": "skipped"}.items()
+    }
+    assert values == 2 * [
+        [{"id": group_id, "name": "Filling", "participant_count": 20, "target_count": 20, "reached": True}]
+    ]
+
+
 @pytest.mark.skipif(AIRFLOW_2, reason="with SQLite Airflow 2.11 runs one task at a time")
 def test_two_hundred_sensors_share_their_polls_and_resume_within_two_beats(
     prolific_emulator: Emulator, airflow: RealAirflow

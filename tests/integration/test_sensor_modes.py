@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -30,6 +31,8 @@ MODES = {
 @pytest.fixture(params=MODES)
 def wait(request: pytest.FixtureRequest, run_dag: Callable[..., Any]) -> Callable[..., Any]:
     """Run one sensor in one of the modes."""
+    if request.param == "reschedule" and version("apache-airflow").startswith("3.0."):
+        pytest.skip("Airflow 3.0's dag.test() fails at any sensor's second look; test_real_airflow.py shows this mode")
 
     def run(**arguments: Any) -> Any:
         arguments = {"poke_interval": 1, "timeout": 20, **MODES[request.param], **arguments}
