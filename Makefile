@@ -61,6 +61,7 @@ lint: $(VENV)/.ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/bandit --quiet --severity-level medium --recursive airflow_provider_prolific
 .PHONY: lint
 
 ## test            lint, then all tests on the newest supported Airflow
@@ -69,9 +70,29 @@ test: lint
 .PHONY: test
 
 ## test-2.11       all tests on one Airflow: test-2.11, test-3.0, test-3.1, test-3.2, test-3.3
-$(SUPPORTED:%=test-%): test-%: .venv-%/.ready
+$(patsubst %,test-%,$(filter-out $(NEWEST),$(SUPPORTED))): test-%: .venv-%/.ready
 	.venv-$*/bin/python -m pytest
+test-$(NEWEST): test
 .PHONY: $(SUPPORTED:%=test-%)
+
+## test-matrix     all tests on every supported Airflow, one after the other
+test-matrix: test $(patsubst %,test-%,$(filter-out $(NEWEST),$(SUPPORTED)))
+.PHONY: test-matrix
+
+## test-full       the long forms of tests whose short forms always run (some minutes)
+test-full: $(VENV)/.ready
+	$(VENV)/bin/python -m pytest -m full -s
+.PHONY: test-full
+
+## release-check   build, and run the wheel without extras beside the oldest and the newest Airflow
+release-check: $(VENV)/.ready
+	$(VENV)/bin/python scripts/release_check.py
+.PHONY: release-check
+
+## audit           ask the package index for known vulnerabilities of the resolved set
+audit: $(VENV)/.ready
+	$(VENV)/bin/pip-audit --no-deps --disable-pip --requirement constraints/airflow-$(NEWEST).txt
+.PHONY: audit
 
 ## constraints     resolve constraints/ anew
 constraints: $(VENV)/.ready

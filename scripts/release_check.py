@@ -1,0 +1,81 @@
+"""Show that what would be released works: the built wheel, without extras, beside each end of the supported range."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from airflow_provider_prolific.emulator import Emulator
+
+ROOT = Path(__file__).parent.parent
+UV = Path(sys.executable).parent / "uv"
+
+IMPORT_ALL = """
+import importlib, pkgutil, airflow_provider_prolific as package
+from pathlib import Path
+assert "site-packages" in package.__file__, package.__file__
+names = [module.name for module in pkgutil.walk_packages(package.__path__, "airflow_provider_prolific.")]
+names = [name for name in names if ".emulator" not in name]
+for name in names:
+    importlib.import_module(name)
+print(f"imported {len(names)} modules of {package.__version__}")
+"""
+
+
+def run(*command: str | Path, **settings: str) -> str:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW_", "PYTHON"))}
+    finished = subprocess.run(
+        list(map(str, command)),
+        env=environment | settings,
+        cwd=settings.get("AIRFLOW_HOME", ROOT),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if finished.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))} failed:\n{finished.stdout}\n{finished.stderr}")
+    return finished.stdout
+
+
+def check(wheel: Path, version: str, interpreter: str, emulator: Emulator) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        python = home / "venv" / "bin" / "python"
+        run(UV, "venv", "--quiet", "--python", interpreter, home / "venv")
+        constraints = ROOT / "constraints" / f"airflow-{version}.txt"
+        run(UV, "pip", "install", "--quiet", "--python", python, "--constraints", constraints, wheel)
+        settings = {
+            "AIRFLOW_HOME": folder,
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+            "AIRFLOW_CONN_PROLIFIC_DEFAULT": emulator.connection_json(),
+        }
+        (home / "dags").mkdir()
+        example = ROOT / "example_dags" / "gate_on_group_size.py"
+        (home / "dags" / example.name).write_text(example.read_text())
+        print(f"Airflow {version}:", run(python, "-c", IMPORT_ALL, **settings).strip())
+        run(python, "-m", "airflow", "db", "migrate", **settings)
+        assert "airflow-provider-prolific" in run(python, "-m", "airflow", "providers", "list", **settings)
+        emulator.reset()
+        run(python, "-m", "airflow", "dags", "test", "gate_on_group_size", **settings)
+        assert emulator.request_count() >= 2
+        print(f"Airflow {version}: {example.name} waited and went on, after {emulator.request_count()} requests")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as dist, Emulator() as emulator:
+        run(sys.executable, "-m", "build", "--outdir", dist, ROOT)
+        files = sorted(Path(dist).iterdir())
+        run(sys.executable, "-m", "twine", "check", "--strict", *files)
+        print("built and checked:", ", ".join(path.name for path in files))
+        [wheel] = (path for path in files if path.suffix == ".whl")
+        check(wheel, "2.11", ">=3.11,<3.13", emulator)
+        check(wheel, "3.3", sys.executable, emulator)
+
+
+if __name__ == "__main__":
+    main()

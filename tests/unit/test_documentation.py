@@ -1,0 +1,97 @@
+"""The documents are true: their code is code that tests run, their links lead somewhere, their commands exist."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+RUN_BY_TESTS = [*(ROOT / "example_dags").glob("*.py"), *(ROOT / "tests").rglob("*.py")]
+
+
+def blocks(language: str) -> Iterator[Any]:
+    for document in DOCUMENTS:
+        for number, (found, text) in enumerate(BLOCK.findall(document.read_text()), 1):
+            if found == language:
+                yield pytest.param(text, id=f"{document.relative_to(ROOT)}-{number}")
+
+
+def lines(text: str) -> str:
+    return "\n".join(line.strip() for line in text.strip().splitlines())
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_python_is_made_of_lines_that_tests_run(block: str) -> None:
+    assert any(lines(block) in lines(path.read_text()) for path in RUN_BY_TESTS)
+
+
+@pytest.mark.parametrize("block", blocks("json"))
+def test_json_is_json(block: str) -> None:
+    json.loads(block)
+
+
+@pytest.mark.parametrize("block", blocks("bash"))
+def test_shell_commands_exist(block: str) -> None:
+    targets = re.findall(r"^([\w.-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for line in block.splitlines():
+        command = line.split()
+        match command:
+            case ["make", target]:
+                assert target in targets or target == "test-2.11"
+            case ["export", *_]:
+                assert_is_a_connection(line)
+            case ["python", "-m", module, *_]:
+                assert (ROOT / module.replace(".", "/") / "__main__.py").exists()
+            case ["pip", "install", "."]:
+                pass  # what every test environment has done
+            case _:
+                pytest.fail(f"no test knows this command: {line}")
+
+
+def assert_is_a_connection(line: str) -> None:
+    from airflow.models.connection import Connection
+
+    script = f'{line}\nprintf %s "$AIRFLOW_CONN_PROLIFIC_DEFAULT"'
+    text = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
+    connection = Connection.from_json(text) if text.startswith("{") else Connection(uri=text)
+    assert connection.conn_type == "prolific"
+    assert connection.password == "YOUR-TOKEN"
+    assert connection.extra_dejson == {"workspace_id": "YOUR-WORKSPACE"}
+    assert not connection.host
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    targets = [target.split("#")[0] for target in re.findall(r"\]\(([^)]+)\)", document.read_text())]
+    local = [target for target in targets if target and "://" not in target]
+
+    assert [target for target in local if not (document.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_files_that_are_named_exist(document: Path) -> None:
+    named = re.findall(
+        r"`((?:tests|scripts|example_dags|docs|constraints|airflow_provider_prolific)/[\w./-]*)`", document.read_text()
+    )
+
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_make_targets_that_are_named_exist(document: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    known = set(re.findall(r"^([\w-]+):", makefile, re.MULTILINE)) | {"test-2.11"}
+
+    assert set(re.findall(r"`make ([\w.-]+)`", document.read_text())) <= known
+
+
+def test_every_example_dag_is_named_in_a_document() -> None:
+    text = "".join(document.read_text() for document in DOCUMENTS)
+
+    assert [path.name for path in (ROOT / "example_dags").glob("*.py") if f"example_dags/{path.name}" not in text] == []
