@@ -7,19 +7,29 @@ import json as json_module
 import random
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
+from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError, InvalidHeader, ProtocolError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, InvalidHeader, NewConnectionError, ProtocolError
 from urllib3.util import Retry
 
 from airflow_provider_prolific import __version__
-from airflow_provider_prolific.arguments import SCOPES, check_active, check_filter, check_id, shorten
+from airflow_provider_prolific.arguments import (
+    SCOPES,
+    check_active,
+    check_filter,
+    check_id,
+    check_name,
+    check_owner,
+    check_participant_ids,
+    check_text,
+    shorten,
+)
 from airflow_provider_prolific.exceptions import (
     ProlificApiError,
     ProlificConnectionError,
@@ -35,7 +45,10 @@ if TYPE_CHECKING:
 
 DEFAULT_HOST = "https://api.prolific.com"
 GROUPS_ENDPOINT = "/api/v1/participant-groups/"
+MESSAGES_ENDPOINT = "/api/v1/messages/participant-group/"
 PAGE_SIZE = 200
+#: How many participants one request adds or removes: Prolific documents no limit, and this many are known to work.
+CHUNK_SIZE = 500
 
 CONNECT_TIMEOUT_SECONDS = 10
 READ_TIMEOUT_SECONDS = 30
@@ -45,6 +58,8 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 RETRY_AFTER_CEILING_SECONDS = 120
 
 _REPEATABLE_METHODS = ("GET", "HEAD")
+#: What stands in an error in the place of a participant's id.
+_HIDDEN = "***"
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*\.?")
 
 
@@ -78,6 +93,16 @@ class ParticipantGroup(TypedDict):
     participant_count: int
     is_deleted: bool
     feeder_studies: list[FeederStudy]
+
+
+class ParticipantGroupMembership(TypedDict, total=False):
+    """One member of a participant group in the API's own field names; ``participant_id`` is always there."""
+
+    participant_id: str
+    datetime_created: str
+
+
+_Row = TypeVar("_Row")
 
 
 class ProlificHook(BaseHook):
@@ -183,6 +208,19 @@ class ProlificHook(BaseHook):
             f"of {where}"
         )
 
+    def default_workspace_id(self) -> str:
+        """Return the workspace that the connection names.
+
+        :raises ProlificValueError: it names none.
+        """
+        workspace_id = self._settings.scopes["workspace_id"]
+        if workspace_id is None:
+            raise ProlificValueError(
+                "no workspace: pass workspace_id or set it in the extra fields of connection "
+                f"{self.prolific_conn_id!r} (new groups belong to a workspace or an organisation, never to a project)"
+            )
+        return workspace_id
+
     def get_user(self) -> dict[str, Any]:
         """Return the account that the token belongs to (``id``, ``email``, …).
 
@@ -218,51 +256,78 @@ class ProlificHook(BaseHook):
         """
         scope = check_filter(filter)
         active = check_active(active)
-        scope = scope or self.default_scope()
-        groups, promised = self._list_pages(scope, active)
-        if promised:  # a group that was deleted meanwhile moves the pages: a second look tells
-            groups, promised = self._list_pages(scope, active)
-        if promised:
-            raise ProlificResponseError(
-                f"GET {GROUPS_ENDPOINT} brought {len(groups)} participant groups but promises {promised}: "
-                "a partial list is not used"
-            )
+        scope_key, scope_id = scope or self.default_scope()
+        params = {scope_key: scope_id, f"filter[{scope_key}]": scope_id}
+        if active is not None:
+            params["active"] = "true" if active else "false"
+
+        def read_row(row: Any) -> tuple[str, ParticipantGroup]:
+            group = _read_group(row, f"GET {GROUPS_ENDPOINT}")
+            if group.get(scope_key) not in (None, scope_id):
+                raise ProlificResponseError(
+                    f"GET {GROUPS_ENDPOINT} was asked for {scope_key} {shorten(scope_id)} but answered with group "
+                    f"{shorten(group['id'])} of {shorten(group[scope_key])}: the scope was ignored",  # type: ignore[literal-required]
+                    transient=False,
+                )
+            return group["id"], group
+
+        groups = self._list(GROUPS_ENDPOINT, "participant groups", read_row, params)
         # The server was asked for the right ones already; what is returned does not depend on its obeying.
         return [group for group in groups if active is None or bool(group.get("is_deleted")) is not active]
 
-    def _list_pages(self, scope: tuple[str, str], active: bool | None) -> tuple[list[ParticipantGroup], str | None]:
-        """Return the groups, and in words what was promised beyond them, if anything."""
-        scope_key, scope_id = scope
-        params: dict[str, Any] = {scope_key: scope_id, f"filter[{scope_key}]": scope_id, "limit": PAGE_SIZE}
-        if active is not None:
-            params["active"] = "true" if active else "false"
-        groups: dict[str, ParticipantGroup] = {}
-        offset = 0
+    def _list(
+        self,
+        endpoint: str,
+        what: str,
+        read_row: Callable[[Any], tuple[str, _Row]],
+        params: Mapping[str, str],
+        hidden_ids: Collection[str] | None = None,
+    ) -> list[_Row]:
+        """Return all rows of a listing, each once: every page, never a part of them.
+
+        :param what: What the rows are, for the message.
+        :param read_row: Checks a row and returns it with its id.
+        """
+        rows, promised = self._list_pages(endpoint, read_row, params, hidden_ids)
+        if promised:  # a row that went meanwhile moves the pages: a second look tells
+            rows, promised = self._list_pages(endpoint, read_row, params, hidden_ids)
+        if promised:
+            raise ProlificResponseError(
+                f"GET {endpoint} brought {len(rows)} {what} but promises {promised}: a partial list is not used"
+            )
+        return rows
+
+    def _list_pages(
+        self,
+        endpoint: str,
+        read_row: Callable[[Any], tuple[str, _Row]],
+        params: Mapping[str, str],
+        hidden_ids: Collection[str] | None,
+    ) -> tuple[list[_Row], str | None]:
+        """Return the rows, and in words what was promised beyond them, if anything."""
+        rows: dict[str, _Row] = {}
+        offset = promised = 0
         while True:
-            page = self.request("GET", GROUPS_ENDPOINT, params={**params, "offset": offset})
-            rows = _read_results(page, GROUPS_ENDPOINT)
-            known = len(groups)
-            for row in rows:
-                group = _read_group(row, GROUPS_ENDPOINT)
-                if group.get(scope_key) not in (None, scope_id):
-                    raise ProlificResponseError(
-                        f"GET {GROUPS_ENDPOINT} was asked for {scope_key} {shorten(scope_id)} but answered with group "
-                        f"{shorten(group['id'])} of {shorten(group[scope_key])}: the scope was ignored",  # type: ignore[literal-required]
-                        transient=False,
-                    )
-                groups[group["id"]] = group
-            offset += len(rows)
-            brought_new = len(groups) > known
+            page = self._request(
+                "GET", endpoint, params={**params, "limit": PAGE_SIZE, "offset": offset}, hidden_ids=hidden_ids
+            )
+            results = _read_results(page, endpoint, quote_answer=hidden_ids is None)
+            known = len(rows)
+            rows.update(map(read_row, results))
+            offset += len(results)
+            brought_new = len(rows) > known
             total, has_next = _read_paging(page)
             if total is not None:
-                if len(groups) >= total:
-                    return list(groups.values()), None
+                # Where the total falls, a row went, and others moved to a page that had been read already.
+                promised = max(promised, total)
+                if len(rows) >= promised:
+                    return list(rows.values()), None
                 if not brought_new or has_next is False:
-                    return list(groups.values()), str(total)
-            elif has_next is False or (has_next is None and len(rows) < PAGE_SIZE):
-                return list(groups.values()), None
+                    return list(rows.values()), str(promised)
+            elif has_next is False or (has_next is None and len(results) < PAGE_SIZE):
+                return list(rows.values()), None
             elif not brought_new:
-                return list(groups.values()), "more" if has_next else None
+                return list(rows.values()), "more" if has_next else None
 
     def get_participant_group(self, participant_group_id: str) -> ParticipantGroup:
         """Return one participant group; a deleted one has ``is_deleted`` true.
@@ -274,7 +339,206 @@ class ProlificHook(BaseHook):
         API: https://docs.prolific.com/api-reference/participant-groups/get-participant-group
         """
         endpoint = _group_endpoint(participant_group_id)
-        return _read_group(self.request("GET", endpoint), endpoint)
+        return _read_group(self._request("GET", endpoint), f"GET {endpoint}")
+
+    def create_participant_group(
+        self,
+        name: str,
+        workspace_id: str | None = None,
+        organisation_id: str | None = None,
+        description: str | None = None,
+        participant_ids: Iterable[str] | None = None,
+    ) -> ParticipantGroup:
+        """Create a participant group and return it.
+
+        Prolific lets several groups have one name, so creating again makes another group: the call is never repeated
+        where its outcome is unknown. Look for the name in :meth:`list_participant_groups` before you call it again.
+
+        :param name: The group's name.
+        :param workspace_id: The workspace that it belongs to; without it (and without an organisation) the
+            connection's default workspace.
+        :param organisation_id: Or the organisation that it belongs to.
+        :param description: What the group is for; without it the name is sent.
+        :param participant_ids: Its first members, all in this one request; :meth:`add_participants` takes many.
+        :raises ProlificValueError: a bad argument, or there is no workspace.
+        :raises ProlificApiError: the API refuses (400 with ``error_code`` 140003: it does not know a participant).
+        :raises ProlificError: the outcome is unknown: the group may have been created.
+
+        API: https://docs.prolific.com/api-reference/participant-groups/create-participant-group
+        """
+        body: dict[str, Any] = {
+            "name": check_name(name),
+            "description": name if description is None else check_text(description, "description"),
+        }
+        ids = None if participant_ids is None else check_participant_ids(participant_ids)
+        if ids is not None:
+            body["participant_ids"] = ids
+        owner_key, owner_id = check_owner(workspace_id, organisation_id) or (
+            "workspace_id",
+            self.default_workspace_id(),
+        )
+        body[owner_key] = owner_id
+        try:
+            answer = self._request("POST", GROUPS_ENDPOINT, json=body, hidden_ids=ids)
+            return _read_group(answer, f"POST {GROUPS_ENDPOINT}")
+        except ProlificError as error:
+            if may_have_acted(error):
+                _put_before(error, "the group may have been created; look for its name before you create it again")
+            raise
+
+    def update_participant_group(
+        self,
+        participant_group_id: str,
+        name: str | None = None,
+        participant_ids: Iterable[str] | None = None,
+    ) -> ParticipantGroup:
+        """Rename a participant group or replace its members, and return it.
+
+        ``participant_ids`` **replaces the whole membership**: who joined meanwhile by a study's completion code is
+        thrown out. To change members use :meth:`add_participants` and :meth:`remove_participants`.
+
+        :param participant_group_id: The group's id.
+        :param name: Its new name; ``None`` leaves it.
+        :param participant_ids: All who shall be members, nobody else; ``None`` leaves them.
+        :raises ProlificValueError: a bad argument, or nothing to change.
+        :raises ProlificApiError: the API refuses.
+
+        API: https://docs.prolific.com/api-reference/participant-groups/update-participant-group
+        """
+        endpoint = _group_endpoint(participant_group_id)
+        body: dict[str, Any] = {}
+        if name is not None:
+            body["name"] = check_name(name)
+        ids = None if participant_ids is None else check_participant_ids(participant_ids)
+        if ids is not None:
+            body["participant_ids"] = ids
+        if not body:
+            raise ProlificValueError("nothing to change: give name or participant_ids")
+        # Replacing the members a second time would throw out who joined between the two.
+        answer = self._request("PATCH", endpoint, json=body, repeatable=ids is None, hidden_ids=ids)
+        return _read_group(answer, f"PATCH {endpoint}")
+
+    def delete_participant_group(self, participant_group_id: str) -> None:
+        """Delete a participant group; Prolific has no way to bring it back.
+
+        :param participant_group_id: The group's id.
+        :raises ProlificValueError: not an id.
+        :raises ProlificApiError: the API refuses (404: no such group, or it has been deleted already).
+        :raises ProlificConnectionError: no answer: ``is_deleted`` of :meth:`get_participant_group` tells.
+
+        API: https://docs.prolific.com/api-reference/participant-groups/delete-participant-group
+        """
+        self._request("DELETE", _group_endpoint(participant_group_id))
+
+    def list_participants(self, participant_group_id: str) -> list[ParticipantGroupMembership]:
+        """Return all members of a participant group, each once: never a part of them.
+
+        :param participant_group_id: The group's id.
+        :return: ``{"participant_id", "datetime_created"}`` for each; the time is ISO 8601 in UTC, with or without a
+            fraction of the second.
+        :raises ProlificValueError: not an id.
+        :raises ProlificApiError: the API refuses (404: no such group, or no access to its workspace).
+        :raises ProlificResponseError: the answer cannot be right, or a part only came.
+
+        API: https://docs.prolific.com/api-reference/participant-groups/get-participant-group-participants
+        """
+        endpoint = _participants_endpoint(participant_group_id)
+
+        def read_row(row: Any) -> tuple[str, ParticipantGroupMembership]:
+            membership = _read_membership(row, f"GET {endpoint}")
+            return membership["participant_id"], membership
+
+        # The API's pages say nothing of pages here; should it begin to page, the list is still whole.
+        return self._list(endpoint, "participants", read_row, {}, hidden_ids=())
+
+    def add_participants(
+        self, participant_group_id: str, participant_ids: Iterable[str], *, chunk_size: int = CHUNK_SIZE
+    ) -> None:
+        """Add participants to a group; who is a member already stays one.
+
+        Sent in chunks, one after the other. Adding again changes nothing, so a call that failed half-way can simply
+        be made again. Being added may open a live, paid study to a participant.
+
+        :param participant_group_id: The group's id.
+        :param participant_ids: Whom to add; duplicates count once, and an empty list sends nothing.
+        :param chunk_size: How many go into one request, at least 1.
+        :raises ProlificValueError: a bad argument, before anything is sent.
+        :raises ProlificError: a chunk failed: which (counted without duplicates), and how many had been added before
+            it. A 400 with ``error_code`` 140003 means that Prolific does not know one of its participants.
+
+        API: https://docs.prolific.com/api-reference/participant-groups/add-to-participant-group
+        """
+        self._change_participants("POST", participant_group_id, participant_ids, chunk_size)
+
+    def remove_participants(
+        self, participant_group_id: str, participant_ids: Iterable[str], *, chunk_size: int = CHUNK_SIZE
+    ) -> None:
+        """Remove participants from a group; who is no member is passed over.
+
+        Sent in chunks, one after the other. Removing again changes nothing, so a call that failed half-way can simply
+        be made again. Being removed may close a live, paid study to a participant.
+
+        :param participant_group_id: The group's id.
+        :param participant_ids: Whom to remove; duplicates count once, and an empty list sends nothing.
+        :param chunk_size: How many go into one request, at least 1.
+        :raises ProlificValueError: a bad argument, before anything is sent.
+        :raises ProlificError: a chunk failed: which (counted without duplicates), and how many had been removed before
+            it.
+
+        API: https://docs.prolific.com/api-reference/participant-groups/remove-from-participant-group
+        """
+        self._change_participants("DELETE", participant_group_id, participant_ids, chunk_size)
+
+    def _change_participants(
+        self, method: str, participant_group_id: str, participant_ids: Iterable[str], chunk_size: int
+    ) -> None:
+        endpoint = _participants_endpoint(participant_group_id)
+        ids = check_participant_ids(participant_ids)
+        if type(chunk_size) is not int or chunk_size < 1:
+            raise ProlificValueError(f"chunk_size must be a whole number of at least 1, not {shorten(chunk_size)}")
+        starts = range(0, len(ids), chunk_size)
+        for number, start in enumerate(starts, 1):
+            chunk = ids[start : start + chunk_size]
+            try:
+                self._request(method, endpoint, json={"participant_ids": chunk}, repeatable=True, hidden_ids=ids)
+            except ProlificError as error:
+                _put_before(
+                    error,
+                    f"chunk {number} of {len(starts)} (participants {start + 1} to {start + len(chunk)}) failed, "
+                    f"{start} had been applied before it",
+                )
+                raise
+
+    def message_participant_group(self, participant_group_id: str, body: str, study_id: str | None = None) -> None:
+        """Send a message to all members of a group.
+
+        Sending again sends it twice, so the call is never repeated where its outcome is unknown; the error says then
+        that the message may have been sent.
+
+        :param participant_group_id: The group's id.
+        :param body: The message.
+        :param study_id: The study that it is about, if any.
+        :raises ProlificValueError: a bad argument.
+        :raises ProlificError: the API refuses, or the outcome is unknown.
+
+        API: https://docs.prolific.com/api-reference/messages/send-message-to-participant-group
+        """
+        message = {
+            "participant_group_id": check_id(participant_group_id, "participant_group_id"),
+            "body": check_text(body, "body"),
+        }
+        if study_id is not None:
+            message["study_id"] = check_id(study_id, "study_id")
+        try:
+            self._request("POST", MESSAGES_ENDPOINT, json=message)
+        except ProlificError as error:
+            if may_have_acted(error):
+                _put_before(
+                    error,
+                    "the message may have been sent; look into the group's messages in Prolific before you run this "
+                    "again",
+                )
+            raise
 
     # -- any call ---------------------------------------------------------------------------------------------
 
@@ -309,7 +573,14 @@ class ProlificHook(BaseHook):
         params: Mapping[str, Any] | None = None,
         json: Any = None,
         repeatable: bool = False,
+        hidden_ids: Collection[str] | None = None,
     ) -> Any:
+        """Call an endpoint.
+
+        :param repeatable: Whether the call may be sent again where the server may have acted already.
+        :param hidden_ids: Where participants are concerned: their ids that are sent. No error shows one of them, nor
+            quotes an answer that would be a success.
+        """
         method = method.upper()
         repeatable = repeatable or method in _REPEATABLE_METHODS
         call = f"{method} {_check_endpoint(endpoint)}"
@@ -329,6 +600,8 @@ class ProlificHook(BaseHook):
                 ) as response:
                     body = _read_body(response, call)
                 break
+            except requests.exceptions.InvalidJSONError as error:
+                raise ProlificValueError(f"{call} was not sent: its body is no JSON: {error}") from error
             except requests.exceptions.ChunkedEncodingError as error:
                 # The answer had begun, so urllib3 saw no error yet: count it on the same account.
                 if not repeatable or retries.is_used_up():
@@ -338,8 +611,22 @@ class ProlificHook(BaseHook):
             except (requests.RequestException, HTTPError) as error:
                 _raise_connection_error(call, error)
         if not 200 <= response.status_code < 300:
-            raise _api_error(response, body, call, self.prolific_conn_id)
-        return _parse_json(body, response, call)
+            raise _api_error(response, body, call, self.prolific_conn_id, hidden_ids or ())
+        return _parse_json(body, response, call, quote_answer=hidden_ids is None)
+
+
+def may_have_acted(error: ProlificError) -> bool:
+    """Tell whether Prolific may have done what a call asked for that failed and that is not safe to repeat."""
+    if isinstance(error, ProlificApiError):
+        return error.status_code == 408 or error.status_code >= 500
+    if isinstance(error, ProlificConnectionError):
+        return not isinstance(_root_cause(error.__cause__ or error), (NewConnectionError, ConnectTimeoutError))
+    return isinstance(error, ProlificResponseError)
+
+
+def _put_before(error: ProlificError, words: str) -> None:
+    """Let an error begin with these words; its type and its fields stay."""
+    error.args = (f"{words}: {error}",)
 
 
 @dataclass(frozen=True)
@@ -415,7 +702,7 @@ def _read_base_url(connection: Any, where: str) -> str:
 
 def _without_userinfo(host: str) -> str:
     """Return a URL without what stands before ``@``: it may be a token that went into the wrong field."""
-    return re.sub(r"(^|//)[^/]*@", r"\1…@", host)
+    return re.sub(r"^(\w+://)?.*@", r"\1…@", host)
 
 
 def _is_ip_address(name: str) -> bool:
@@ -502,6 +789,10 @@ def _group_endpoint(participant_group_id: str) -> str:
     return f"{GROUPS_ENDPOINT}{quote(check_id(participant_group_id, 'participant_group_id'), safe='')}/"
 
 
+def _participants_endpoint(participant_group_id: str) -> str:
+    return f"{_group_endpoint(participant_group_id)}participants/"
+
+
 def _encode_params(params: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if params is None:
         return None
@@ -509,10 +800,15 @@ def _encode_params(params: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _raise_connection_error(call: str, error: Exception) -> NoReturn:
-    reason = error
-    while (cause := getattr(reason, "reason", None) or next(iter(reason.args), None)) and isinstance(cause, Exception):
-        reason = cause
+    reason = _root_cause(error)
     raise ProlificConnectionError(f"{call} got no answer: {_one_line(str(reason) or repr(reason))}") from error
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    """Return what lies under the errors that requests and urllib3 wrap around each other."""
+    while isinstance(cause := getattr(error, "reason", None) or next(iter(error.args), None), Exception):
+        error = cause
+    return error
 
 
 def _read_body(response: requests.Response, call: str) -> bytes:
@@ -530,24 +826,28 @@ def _read_body(response: requests.Response, call: str) -> bytes:
     return b"".join(chunks)
 
 
-def _parse_json(body: bytes, response: requests.Response, call: str) -> Any:
+def _parse_json(body: bytes, response: requests.Response, call: str, quote_answer: bool) -> Any:
     if response.status_code == 204:
         return None
     try:
         return json_module.loads(body)
     except (ValueError, RecursionError) as error:
         reason = "JSON nested too deeply" if isinstance(error, RecursionError) else _describe_text(body)
-        raise ProlificResponseError(f"{call} answered {response.status_code}, but not with JSON: {reason}") from error
+        raise ProlificResponseError(
+            f"{call} answered {response.status_code}, but not with JSON" + (f": {reason}" if quote_answer else "")
+        ) from error
 
 
-def _read_results(page: Any, endpoint: str) -> list[Any]:
+def _read_results(page: Any, endpoint: str, quote_answer: bool) -> list[Any]:
     rows = page.get("results") if isinstance(page, dict) else None
     if not isinstance(rows, list):
-        raise ProlificResponseError(f"GET {endpoint} answered without a list of results: {shorten(page)}")
+        raise ProlificResponseError(
+            f"GET {endpoint} answered without a list of results" + (f": {shorten(page)}" if quote_answer else "")
+        )
     return rows
 
 
-def _read_group(row: Any, endpoint: str) -> ParticipantGroup:
+def _read_group(row: Any, call: str) -> ParticipantGroup:
     """Return a row as a participant group, if all that decisions rest on is there and of the right type."""
     problem = None
     if not isinstance(row, dict):
@@ -561,9 +861,17 @@ def _read_group(row: Any, endpoint: str) -> ParticipantGroup:
     elif not isinstance(row.get("is_deleted"), (bool, type(None))):
         problem = f"has an is_deleted that is neither true nor false (id {row['id']!r})"
     if problem is not None:
-        raise ProlificResponseError(f"GET {endpoint} answered with a participant group that {_one_line(problem)}")
+        raise ProlificResponseError(f"{call} answered with a participant group that {_one_line(problem)}")
     group: ParticipantGroup = row
     return group
+
+
+def _read_membership(row: Any, call: str) -> ParticipantGroupMembership:
+    participant_id = row.get("participant_id") if isinstance(row, dict) else None
+    if not isinstance(participant_id, str) or not participant_id:
+        raise ProlificResponseError(f"{call} answered with a member that has no participant_id")
+    membership: ParticipantGroupMembership = row
+    return membership
 
 
 def _read_paging(page: dict[str, Any]) -> tuple[int | None, bool | None]:
@@ -577,23 +885,23 @@ def _read_paging(page: dict[str, Any]) -> tuple[int | None, bool | None]:
     return total, bool(following.get("href") if isinstance(following, dict) else following)
 
 
-def _api_error(response: requests.Response, body: bytes, call: str, conn_id: str) -> ProlificApiError:
-    """Return the API's refusal as an error, whichever of its shapes the body has."""
+def _api_error(
+    response: requests.Response, body: bytes, call: str, conn_id: str, hidden_ids: Collection[str]
+) -> ProlificApiError:
+    """Return the API's refusal as an error, whichever of its shapes the body has, without the hidden ids."""
+    hidden_ids = sorted(hidden_ids, key=len, reverse=True)  # one may be the beginning of another
+    title = code = None
     try:
         document = json_module.loads(body)
-    except (ValueError, RecursionError):
-        document = None
-    error = document.get("error", document) if isinstance(document, dict) else document
-    fields: dict[str, Any] = error if isinstance(error, dict) else {}
-    title = fields.get("title") or fields.get("message") or fields.get("type")
-    detail = fields.get("detail", fields.get("issues"))
-    code = fields.get("error_code")
-    if isinstance(error, str):
-        detail = error
-    elif document is None:
-        detail = _describe_text(body)
+        error = document.get("error", document) if isinstance(document, dict) else document
+        fields: dict[str, Any] = error if isinstance(error, dict) else {}
+        title = _hide(fields.get("title") or fields.get("message") or fields.get("type"), hidden_ids)
+        detail = _hide(error if isinstance(error, str) else fields.get("detail", fields.get("issues")), hidden_ids)
+        code = fields.get("error_code")
+        reason = ": ".join(text for text in (_flatten(title), _flatten(detail)) if text)
+    except (ValueError, RecursionError):  # no JSON, or nested too deeply
+        detail = reason = _describe_text(body, hidden_ids)
     status = response.status_code
-    reason = ": ".join(text for text in (_flatten(title), _flatten(detail)) if text)
     if type(code) is int:
         reason += f" (error_code {code})"
     message = f"{call} was refused with {status} {response.reason or ''}".rstrip()
@@ -625,10 +933,23 @@ def _flatten(detail: Any) -> str:
     return "" if detail is None else shorten(detail)
 
 
-def _describe_text(body: bytes) -> str:
-    """Return what a body that is not JSON says, without its mark-up."""
-    text = _one_line(re.sub(r"<[^>]*>", " ", body[:4096].decode("utf-8", "replace")), 200)
-    return text or "an empty body"
+def _hide(value: Any, hidden_ids: Collection[str]) -> Any:
+    """Return a JSON value whose texts have each of these ids replaced, the keys of mappings too."""
+    if isinstance(value, str):
+        for hidden_id in hidden_ids:
+            value = value.replace(hidden_id, _HIDDEN)
+        return value
+    if isinstance(value, Mapping):
+        return {_hide(key, hidden_ids): _hide(item, hidden_ids) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_hide(item, hidden_ids) for item in value]
+    return value
+
+
+def _describe_text(body: bytes, hidden_ids: Collection[str] = ()) -> str:
+    """Return what a body that is not JSON says, without its mark-up and without the hidden ids."""
+    text = _hide(body.decode("utf-8", "replace"), hidden_ids)[:4096]
+    return _one_line(re.sub(r"<[^>]*>", " ", text), 200) or "an empty body"
 
 
 def _one_line(text: str, limit: int = 500) -> str:

@@ -42,6 +42,20 @@ ORGANISATION = "64f000000000000000000001"
 UNKNOWN = "ffff00000000000000000001"
 
 
+MESSAGE_DAG = """
+from datetime import datetime, timedelta
+try:
+    from airflow.sdk import DAG
+except ImportError:
+    from airflow.models.dag import DAG
+from airflow_provider_prolific.operators.participant_groups import ProlificMessageParticipantGroupOperator
+
+default_args = {{"retries": 2, "retry_delay": timedelta(0)}}
+with DAG("tell", schedule=None, start_date=datetime(2026, 1, 1), default_args=default_args) as dag:
+    ProlificMessageParticipantGroupOperator{arguments}
+"""
+
+
 def participants(count: int, first: int = 1) -> list[str]:
     return [f"5f{number:022x}" for number in range(first, first + count)]
 
@@ -155,7 +169,7 @@ class TestCreate:
     def test_a_killed_worker_leaves_a_group_that_the_retry_takes_up(
         self, prolific: Emulator, run: Callable[..., Any]
     ) -> None:
-        prolific.add_fault("slow", seconds=30, method="POST", path="participants/$", after=1)
+        prolific.add_fault("slow", seconds=5, method="POST", path="participants/$", after=1)
         arguments = "task_id='t', name='New', participant_ids=[f'5f{n:022x}' for n in range(1, 1101)]"
         kill_in_the_middle(prolific, f"ProlificCreateParticipantGroupOperator({arguments})", requests=4)
         create = run(ProlificCreateParticipantGroupOperator, name="New", participant_ids=participants(1100))
@@ -336,7 +350,7 @@ class TestSync:
         wanted = participants(1100, first=1001)
         prolific.add_fault(fault, method=method, path="participants/$", after=1, count=1)
         sync = run(ProlificSyncParticipantsOperator, participant_group_id=group_id, participant_ids=wanted)
-        with pytest.raises(ProlificError, match="^chunk 2 of 2 "):
+        with pytest.raises(ProlificError, match=r"^chunk 2 of 2 "):
             sync()
         assert set(participants(100, first=1001)) <= set(prolific.members(group_id))
         sync()
@@ -344,7 +358,7 @@ class TestSync:
 
     def test_a_killed_worker_leaves_what_the_retry_completes(self, prolific: Emulator, run: Callable[..., Any]) -> None:
         group_id = prolific.create_group("G", participant_ids=participants(1100))
-        prolific.add_fault("slow", seconds=30, method="DELETE", after=1)
+        prolific.add_fault("slow", seconds=5, method="DELETE", after=1)
         arguments = (
             f"task_id='t', participant_group_id='{group_id}', participant_ids=[f'5f{{n:022x}}' for n in (1, 2000)]"
         )
@@ -367,7 +381,7 @@ FAULTS = st.fixed_dictionaries(
 IDS = st.lists(st.sampled_from(participants(12)), max_size=16)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     before=IDS, wanted=IDS, chunk_size=st.integers(1, 6), faults=st.lists(FAULTS, max_size=3), retries=st.integers(0, 2)
 )
@@ -482,39 +496,26 @@ class TestMessage:
             participant_group_id=prolific.group_id("Exclusion list"),
             body="Hello",
         )
-        with pytest.raises(ProlificConnectionError, match="^the message may have been sent"):
+        with pytest.raises(ProlificConnectionError, match=r"^the message may have been sent"):
             message()
         assert len(prolific.messages()) == 1
 
-    @pytest.mark.parametrize("mapped", [False, True])
-    def test_airflow_does_not_retry_it_whatever_the_default_args_say(
-        self, prolific: Emulator, run_dag: Callable[..., Any], mapped: bool
+    @pytest.mark.parametrize(
+        ("arguments", "times"),
+        [
+            ("(task_id='tell', body='Hello', participant_group_id={group_id!r})", 1),
+            ("(task_id='tell', body='Hello', participant_group_id={group_id!r}, retries=1)", 2),
+            (".partial(task_id='tell', body='Hello').expand(participant_group_id=[{group_id!r}])", 1),
+        ],
+        ids=["default_args alone", "retries of its own", "mapped"],
+    )
+    def test_airflow_runs_it_once_whatever_the_default_args_say(
+        self, prolific: Emulator, run_dag: Callable[..., Any], arguments: str, times: int
     ) -> None:
         prolific.add_fault("lost_answer", method="POST")
-        group_id = prolific.group_id("Exclusion list")
-        arguments = "task_id='tell', body='Hello'"
-        task = (
-            f".partial({arguments}).expand(participant_group_id=['{group_id}'])"
-            if mapped
-            else f"({arguments}, participant_group_id='{group_id}')"
-        )
-        run = run_dag(
-            f"""
-from datetime import datetime, timedelta
-try:
-    from airflow.sdk import DAG
-except ImportError:
-    from airflow.models.dag import DAG
-from airflow_provider_prolific.operators.participant_groups import ProlificMessageParticipantGroupOperator
+        arguments = arguments.format(group_id=prolific.group_id("Exclusion list"))
 
-with DAG(
-    "tell",
-    schedule=None,
-    start_date=datetime(2026, 1, 1),
-    default_args={{"retries": 2, "retry_delay": timedelta(0)}},
-) as dag:
-    ProlificMessageParticipantGroupOperator{task}
-"""
-        )
-        assert run.task_state("tell", map_index=0 if mapped else -1) == "failed"
-        assert len(prolific.messages()) == 1
+        run = run_dag(MESSAGE_DAG.format(arguments=arguments))
+
+        assert run.state == "failed"
+        assert len(prolific.messages()) == times

@@ -1,0 +1,47 @@
+"""Keep an exclusion list in step with a warehouse."""
+
+from __future__ import annotations
+
+from airflow_provider_prolific.operators.participant_groups import (
+    ProlificCreateParticipantGroupOperator,
+    ProlificSyncParticipantsOperator,
+)
+
+try:
+    from airflow.sdk import dag, task
+except ImportError:  # Airflow 2.11
+    from airflow.decorators import dag, task
+
+
+@dag(schedule=None, tags=["prolific"])
+def daily_exclusion_list() -> None:
+    """
+    ### Daily exclusion list
+
+    Makes the people who took part recently the members of a group that studies exclude, and nobody else. Only the
+    difference is sent. A query that came back empty, or that would let more than 50 people go at once, fails the task
+    and changes nothing.
+
+    Give it `schedule="@daily"`.
+    """
+    exclusion_list = ProlificCreateParticipantGroupOperator(
+        task_id="exclusion_list",
+        name="Exclusion list",
+        description="Took part in the last three months",
+    )
+
+    @task(show_return_value_in_logs=False)  # participant ids are personal data
+    def took_part_recently() -> list[str]:
+        """Stand for a query of your warehouse."""
+        return [f"5f{number:022x}" for number in range(1, 101)]
+
+    sync = ProlificSyncParticipantsOperator(
+        task_id="sync",
+        participant_group_id="{{ ti.xcom_pull(task_ids='exclusion_list')['id'] }}",
+        participant_ids=took_part_recently(),
+        max_removals=50,
+    )
+    exclusion_list >> sync
+
+
+daily_exclusion_list()

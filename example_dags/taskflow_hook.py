@@ -1,0 +1,40 @@
+"""Work with participant groups in Python, by the hook, in a task of your own."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+try:
+    from airflow.sdk import dag, task
+except ImportError:  # Airflow 2.11
+    from airflow.decorators import dag, task
+
+
+@dag(schedule=None, tags=["prolific"])
+def taskflow_hook() -> None:
+    """
+    ### The hook in a task of your own
+
+    Puts everybody who completed wave 1 on the exclusion list. The participants' ids stay inside the task: only
+    numbers go to XCom.
+    """
+
+    @task(retries=2)  # adding again changes nothing
+    def exclude_wave_1() -> dict[str, int]:
+        from airflow_provider_prolific.hooks.prolific import ProlificHook
+
+        with closing(ProlificHook()) as hook:
+            ids = {group["name"]: group["id"] for group in hook.list_participant_groups()}
+            members = hook.list_participants(ids["Wave 1 completed"])
+            hook.add_participants(ids["Exclusion list"], [member["participant_id"] for member in members])
+            excluded = hook.get_participant_group(ids["Exclusion list"])["participant_count"]
+        return {"completed_wave_1": len(members), "excluded": excluded}
+
+    @task
+    def report(counts: dict[str, int]) -> str:
+        return f"{counts['completed_wave_1']} people completed wave 1, {counts['excluded']} are excluded"
+
+    report(exclude_wave_1())
+
+
+taskflow_hook()
