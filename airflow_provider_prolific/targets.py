@@ -6,11 +6,19 @@ by the same lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from airflow_provider_prolific.arguments import check_choice, check_count, check_group, shorten
+from airflow_provider_prolific.arguments import (
+    check_choice,
+    check_count,
+    check_group,
+    check_unless_templated,
+    is_templated,
+    shorten,
+)
 from airflow_provider_prolific.exceptions import ProlificError, ProlificValueError
 
 MATCHES = ("all", "any")
@@ -132,38 +140,32 @@ class Gate:
         )
 
     def confirm(self, statuses: Any) -> list[TargetStatus]:
-        """Return the statuses that someone else judged, after checking that they open this very gate.
+        """Return the statuses that someone else judged, after judging them anew.
 
         :param statuses: What arrived as the ``groups`` of a success event.
-        :raises ProlificError: they do not: the shape is wrong, a target differs, or too few are reached.
+        :raises ProlificError: they do not open this very gate: the shape is wrong, they are of other groups or
+            targets, or too few are reached.
         """
-        counts = list(self.targets.values())
-        if (
-            not isinstance(statuses, list)
-            or len(statuses) != len(counts)
-            or not all(_is_status(status, target) for status, target in zip(statuses, counts, strict=True))
-            or not self._opens(statuses)
-        ):
-            raise ProlificError(f"the trigger reports success, but not for these targets: {shorten(statuses, 300)}")
-        return statuses
+        if isinstance(statuses, list) and all(map(_is_status, statuses)):
+            groups = GroupIndex({status["id"]: status for status in statuses if status["id"] is not None}.values())
+            with suppress(ProlificError):
+                verdict = self.judge(groups)
+                if verdict.done and verdict.statuses == statuses:
+                    return statuses
+        raise ProlificError(f"the trigger reports success, but not for these targets: {shorten(statuses, 300)}")
 
 
-def _is_status(status: Any, target: int) -> bool:
-    if not isinstance(status, dict) or set(status) != set(TargetStatus.__annotations__):
-        return False
-    count, reached = status["participant_count"], status["reached"]
-    if status["id"] is None:
-        return count is None and reached is False and _is_count(status["target_count"], target)
+def _is_status(status: Any) -> bool:
+    """Tell whether something has the shape of a target's status."""
     return (
-        isinstance(status["id"], str)
-        and _is_count(count)
-        and _is_count(status["target_count"], target)
-        and reached is (count >= target)
+        isinstance(status, dict)
+        and status.keys() == TargetStatus.__annotations__.keys()
+        and isinstance(status["id"], (str, type(None)))
+        and isinstance(status["name"], str)
+        and type(status["participant_count"]) in ((int,) if status["id"] is not None else (type(None),))
+        and type(status["target_count"]) is int
+        and type(status["reached"]) is bool
     )
-
-
-def _is_count(value: Any, expected: int | None = None) -> bool:
-    return type(value) is int and (value == expected if expected is not None else value >= 0)
 
 
 def parse_targets(participant_group: Any, target_count: Any, targets: Any) -> dict[str, int]:
@@ -174,27 +176,49 @@ def parse_targets(participant_group: Any, target_count: Any, targets: Any) -> di
     :param targets: Or several: a mapping of id or exact name to target participant count.
     :raises ProlificValueError: both forms or neither, no group, or a count that is not a whole number from 1 upwards.
     """
+    _check_form(participant_group, target_count, targets)
+    return {
+        check_group(key, key_name): check_count(count, count_name)
+        for key, key_name, count, count_name in _pairs(participant_group, target_count, targets)
+    }
+
+
+def check_targets(participant_group: Any, target_count: Any, targets: Any) -> None:
+    """Refuse, while the DAG is parsed, whatever of a sensor's targets is known by then and bad.
+
+    :raises ProlificValueError: as :func:`parse_targets` does.
+    """
+    _check_form(participant_group, target_count, targets)
+    for key, key_name, count, count_name in _pairs(participant_group, target_count, targets):
+        check_unless_templated(check_group, key, key_name)
+        check_unless_templated(check_count, count, count_name)
+
+
+def _check_form(participant_group: Any, target_count: Any, targets: Any) -> None:
     if targets is not None and (participant_group is not None or target_count is not None):
         raise ProlificValueError(
             "give either participant_group with target_count, or targets, not both: got participant_group="
             f"{shorten(participant_group)}, target_count={shorten(target_count)}, targets={shorten(targets)}"
         )
-    if targets is None:
-        if participant_group is None or target_count is None:
-            raise ProlificValueError(
-                "give participant_group with target_count, or targets={id or exact name: target count}: got "
-                f"participant_group={shorten(participant_group)}, target_count={shorten(target_count)}"
-            )
-        return {check_group(participant_group, "participant_group"): check_count(target_count, "target_count")}
-    if not isinstance(targets, Mapping) or not targets:
+    if targets is None and (participant_group is None or target_count is None):
+        raise ProlificValueError(
+            "give participant_group with target_count, or targets={id or exact name: target count}: got "
+            f"participant_group={shorten(participant_group)}, target_count={shorten(target_count)}"
+        )
+    if targets is not None and not is_templated(targets) and (not isinstance(targets, Mapping) or not targets):
         raise ProlificValueError(
             "targets must map the id or the exact name of at least one participant group to its target count, "
             f"not {shorten(targets)}"
         )
-    return {
-        check_group(key, "a key of targets"): check_count(count, f"targets[{shorten(key)}]")
-        for key, count in targets.items()
-    }
+
+
+def _pairs(participant_group: Any, target_count: Any, targets: Any) -> Iterator[tuple[Any, str, Any, str]]:
+    """Yield each group and its count, with what to call them in a message."""
+    if targets is None:
+        yield participant_group, "participant_group", target_count, "target_count"
+    elif isinstance(targets, Mapping):
+        for key, count in targets.items():
+            yield key, "a key of targets", count, f"targets[{shorten(key)}]"
 
 
 def describe(status: TargetStatus) -> str:

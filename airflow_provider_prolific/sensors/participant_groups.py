@@ -26,6 +26,7 @@ from airflow_provider_prolific.targets import (
     Gate,
     GroupIndex,
     TargetStatus,
+    check_targets,
     describe_all,
     describe_short,
     parse_targets,
@@ -116,7 +117,7 @@ class ProlificParticipantGroupSensor(BaseSensorOperator):
         **sensor_arguments: Any,
     ) -> None:
         super().__init__(**sensor_arguments)
-        check_unless_templated(parse_targets, participant_group, target_count, targets)
+        check_targets(participant_group, target_count, targets)
         check_unless_templated(check_filter, filter)
         check_unless_templated(check_active, active)
         check_unless_templated(check_choice, "match", match, MATCHES)
@@ -136,7 +137,7 @@ class ProlificParticipantGroupSensor(BaseSensorOperator):
         """Forget what an earlier run saw: Airflow may run copies of one operator object."""
         self._progress = Progress()
         self._statuses: list[TargetStatus] = []
-        self._failed_look: ProlificError | None = None
+        self._failed_look: Exception | None = None
 
     def execute(self, context: Context) -> list[TargetStatus]:
         """Wait on the worker or, deferrable, look once here and hand over to the trigger."""
@@ -172,7 +173,7 @@ class ProlificParticipantGroupSensor(BaseSensorOperator):
         if now >= deadline:
             self._raise_timeout()
         scope = check_filter(self.filter)
-        retry_after = self._failed_look.retry_after if self._failed_look else None
+        retry_after = getattr(self._failed_look, "retry_after", None)
         self.defer(
             trigger=ProlificParticipantGroupTrigger(
                 targets=dict(self._gate().targets),
@@ -251,7 +252,7 @@ class ProlificParticipantGroupSensor(BaseSensorOperator):
 
     def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
         """Return the seconds to the next look on the worker: Airflow's, or more where the API names a time."""
-        retry_after = (self._failed_look.retry_after if self._failed_look else None) or 0
+        retry_after = getattr(self._failed_look, "retry_after", None) or 0
         return max(super()._get_next_poke_interval(*args, **kwargs), retry_after, MIN_POKE_INTERVAL_SECONDS)
 
     def _gate(self) -> Gate:
@@ -266,15 +267,15 @@ class ProlificParticipantGroupSensor(BaseSensorOperator):
         """Look once; what may pass counts as not reached."""
         from airflow_provider_prolific.hooks.prolific import ProlificHook
 
-        gate = self._gate()
         self._failed_look = None
         try:
+            gate = self._gate()
             with closing(ProlificHook(self.prolific_conn_id, max_retries=0)) as hook:
                 groups = hook.list_participant_groups(self.filter, check_active(self.active))
             verdict = gate.judge(GroupIndex(groups))
-        except ProlificError as error:
+        except Exception as error:
             self._failed_look = error
-            if not error.transient:
+            if not getattr(error, "transient", False):
                 raise
             self.log.warning("This look failed, the wait goes on: %s", error)
             return PokeReturnValue(False)
