@@ -16,6 +16,9 @@ from airflow_provider_prolific.exceptions import ProlificValueError
 #: The scopes that Prolific's listing of participant groups knows.
 SCOPES = ("workspace_id", "project_id")
 
+#: The largest participant count that is taken for one: 18 digits fit into any database's integer.
+MAX_COUNT = 10**18 - 1
+
 #: The shortest time between two looks, in seconds; shorter intervals are lengthened to it, so that no wait spins.
 MIN_POKE_INTERVAL_SECONDS = 0.1
 
@@ -212,7 +215,7 @@ def check_count(value: Any, what: str) -> int:
             count = operator.index(value)
         except TypeError:
             count = None
-    if count is None or count < 1:
+    if count is None or not 1 <= count <= MAX_COUNT:
         raise ProlificValueError(f"{what} must be a whole number of participants, at least 1, not {shorten(value)}")
     return count
 

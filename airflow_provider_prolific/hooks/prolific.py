@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
-import json as json_module
 import random
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, TypeVar
-from urllib.parse import quote, unquote, urlsplit
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from urllib.parse import quote, unquote
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -19,8 +16,18 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, InvalidHeader, Ne
 from urllib3.util import Retry
 
 from airflow_provider_prolific import __version__
+from airflow_provider_prolific.answers import (
+    ParticipantGroup,
+    ParticipantGroupMembership,
+    api_error,
+    one_line,
+    parse_json,
+    read_group,
+    read_membership,
+    read_paging,
+    read_results,
+)
 from airflow_provider_prolific.arguments import (
-    SCOPES,
     check_active,
     check_filter,
     check_id,
@@ -30,6 +37,7 @@ from airflow_provider_prolific.arguments import (
     check_text,
     shorten,
 )
+from airflow_provider_prolific.connection import ConnectionSettings
 from airflow_provider_prolific.exceptions import (
     ProlificApiError,
     ProlificConnectionError,
@@ -43,7 +51,6 @@ from airflow_provider_prolific.version_compat import AirflowException, BaseHook
 if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
 
-DEFAULT_HOST = "https://api.prolific.com"
 GROUPS_ENDPOINT = "/api/v1/participant-groups/"
 MESSAGES_ENDPOINT = "/api/v1/messages/participant-group/"
 PAGE_SIZE = 200
@@ -58,48 +65,6 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 RETRY_AFTER_CEILING_SECONDS = 120
 
 _REPEATABLE_METHODS = ("GET", "HEAD")
-#: What stands in an error in the place of a participant's id.
-_HIDDEN = "***"
-_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*\.?")
-
-
-class FeederCompletionCode(TypedDict, total=False):
-    """A completion code of a study that changes a group's members."""
-
-    code: str
-    code_type: str
-    action: str
-
-
-class FeederStudy(TypedDict, total=False):
-    """A study that adds members to a group, or removes them."""
-
-    id: str
-    name: str
-    internal_name: str
-    status: str
-    feeder_completion_codes: list[FeederCompletionCode]
-
-
-class ParticipantGroup(TypedDict):
-    """A participant group in the API's own field names."""
-
-    id: str
-    name: str
-    description: str | None
-    workspace_id: str | None
-    organisation_id: str | None
-    project_id: str | None
-    participant_count: int
-    is_deleted: bool
-    feeder_studies: list[FeederStudy]
-
-
-class ParticipantGroupMembership(TypedDict, total=False):
-    """One member of a participant group in the API's own field names; ``participant_id`` is always there."""
-
-    participant_id: str
-    datetime_created: str
 
 
 _Row = TypeVar("_Row")
@@ -158,8 +123,8 @@ class ProlificHook(BaseHook):
         }
 
     @cached_property
-    def _settings(self) -> _ConnectionSettings:
-        return _ConnectionSettings.read(self.get_connection(self.prolific_conn_id))
+    def _settings(self) -> ConnectionSettings:
+        return ConnectionSettings.read(self.get_connection(self.prolific_conn_id))
 
     @cached_property
     def _adapter(self) -> HTTPAdapter:
@@ -262,7 +227,7 @@ class ProlificHook(BaseHook):
             params["active"] = "true" if active else "false"
 
         def read_row(row: Any) -> tuple[str, ParticipantGroup]:
-            group = _read_group(row, f"GET {GROUPS_ENDPOINT}")
+            group = read_group(row, f"GET {GROUPS_ENDPOINT}")
             if group.get(scope_key) not in (None, scope_id):
                 raise ProlificResponseError(
                     f"GET {GROUPS_ENDPOINT} was asked for {scope_key} {shorten(scope_id)} but answered with group "
@@ -311,12 +276,12 @@ class ProlificHook(BaseHook):
             page = self._request(
                 "GET", endpoint, params={**params, "limit": PAGE_SIZE, "offset": offset}, hidden_ids=hidden_ids
             )
-            results = _read_results(page, endpoint, quote_answer=hidden_ids is None)
+            results = read_results(page, endpoint, quote_answer=hidden_ids is None)
             known = len(rows)
             rows.update(map(read_row, results))
             offset += len(results)
             brought_new = len(rows) > known
-            total, has_next = _read_paging(page)
+            total, has_next = read_paging(page)
             if total is not None:
                 # Where the total falls, a row went, and others moved to a page that had been read already.
                 promised = max(promised, total)
@@ -339,7 +304,7 @@ class ProlificHook(BaseHook):
         API: https://docs.prolific.com/api-reference/participant-groups/get-participant-group
         """
         endpoint = _group_endpoint(participant_group_id)
-        return _read_group(self._request("GET", endpoint), f"GET {endpoint}")
+        return read_group(self._request("GET", endpoint), f"GET {endpoint}")
 
     def create_participant_group(
         self,
@@ -380,7 +345,7 @@ class ProlificHook(BaseHook):
         body[owner_key] = owner_id
         try:
             answer = self._request("POST", GROUPS_ENDPOINT, json=body, hidden_ids=ids)
-            return _read_group(answer, f"POST {GROUPS_ENDPOINT}")
+            return read_group(answer, f"POST {GROUPS_ENDPOINT}")
         except ProlificError as error:
             if may_have_acted(error):
                 _put_before(error, "the group may have been created; look for its name before you create it again")
@@ -416,7 +381,7 @@ class ProlificHook(BaseHook):
             raise ProlificValueError("nothing to change: give name or participant_ids")
         # Replacing the members a second time would throw out who joined between the two.
         answer = self._request("PATCH", endpoint, json=body, repeatable=ids is None, hidden_ids=ids)
-        return _read_group(answer, f"PATCH {endpoint}")
+        return read_group(answer, f"PATCH {endpoint}")
 
     def delete_participant_group(self, participant_group_id: str) -> None:
         """Delete a participant group; Prolific has no way to bring it back.
@@ -445,7 +410,7 @@ class ProlificHook(BaseHook):
         endpoint = _participants_endpoint(participant_group_id)
 
         def read_row(row: Any) -> tuple[str, ParticipantGroupMembership]:
-            membership = _read_membership(row, f"GET {endpoint}")
+            membership = read_membership(row, f"GET {endpoint}")
             return membership["participant_id"], membership
 
         # The API's pages say nothing of pages here; should it begin to page, the list is still whole.
@@ -611,8 +576,18 @@ class ProlificHook(BaseHook):
             except (requests.RequestException, HTTPError) as error:
                 _raise_connection_error(call, error)
         if not 200 <= response.status_code < 300:
-            raise _api_error(response, body, call, self.prolific_conn_id, hidden_ids or ())
-        return _parse_json(body, response, call, quote_answer=hidden_ids is None)
+            raise api_error(
+                call,
+                response.status_code,
+                response.reason or "",
+                body,
+                conn_id=self.prolific_conn_id,
+                hidden_ids=hidden_ids or (),
+                retry_after=_read_retry_after(response.headers.get("Retry-After")),
+            )
+        if response.status_code == 204:
+            return None
+        return parse_json(body, response.status_code, call, quote_answer=hidden_ids is None)
 
 
 def may_have_acted(error: ProlificError) -> bool:
@@ -627,94 +602,6 @@ def may_have_acted(error: ProlificError) -> bool:
 def _put_before(error: ProlificError, words: str) -> None:
     """Let an error begin with these words; its type and its fields stay."""
     error.args = (f"{words}: {error}",)
-
-
-@dataclass(frozen=True)
-class _ConnectionSettings:
-    """What a connection says, checked."""
-
-    base_url: str
-    token: str = field(repr=False)
-    scopes: dict[str, str | None]
-
-    @classmethod
-    def read(cls, connection: Any) -> _ConnectionSettings:
-        where = f"connection {connection.conn_id!r}"
-        extra = connection.extra_dejson
-        if not isinstance(extra, dict):
-            raise ProlificValueError(f"{where}: the extra field must be a JSON object with workspace_id or project_id")
-        scopes: dict[str, str | None] = {}
-        for key in SCOPES:
-            value = extra.get(key)
-            value = value.strip() if isinstance(value, str) else value
-            scopes[key] = None if value in (None, "") else check_id(value, f"{where}: extra field {key}")
-        return cls(_read_base_url(connection, where), _read_token(connection, where), scopes)
-
-
-def _read_token(connection: Any, where: str) -> str:
-    token = (connection.password or "").strip()
-    if not token:
-        raise ProlificValueError(
-            f"{where} has no API token: put it into the password field (Prolific: Settings, then API tokens)"
-        )
-    if not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise ProlificValueError(
-            f"{where}: the API token in the password field has spaces or characters that no token has; "
-            "paste the token alone, without the word 'Token'"
-        )
-    return token
-
-
-def _read_base_url(connection: Any, where: str) -> str:
-    host = (connection.host or "").strip() or DEFAULT_HOST
-
-    def refuse(reason: str) -> NoReturn:
-        raise ProlificValueError(
-            f"{where}: the host field must be a base URL like {DEFAULT_HOST} without path or query, "
-            f"and {shorten(_without_userinfo(host))} {reason}"
-        )
-
-    try:
-        parts = urlsplit(host if "://" in host else f"https://{host}")
-        port = parts.port
-    except ValueError:
-        refuse("is not one")
-    if parts.scheme not in ("http", "https"):
-        refuse("is neither https nor http")
-    if "@" in parts.netloc:
-        refuse("has a user name or password in it: the token belongs into the password field")
-    if parts.path not in ("", "/") or parts.query or parts.fragment or "?" in host or "#" in host:
-        refuse("has a path, a query or a fragment")
-    name = parts.hostname or ""
-    if not (_is_ip_address(name) or _HOST_NAME.fullmatch(name)):
-        refuse("has no valid host name")
-    if parts.scheme == "http" and not _is_loopback(name):
-        refuse("would send the token in clear text to another machine: use https://")
-    connection_port = connection.port or None
-    if port and connection_port and port != connection_port:
-        refuse(f"names another port than the port field ({connection_port})")
-    port = port or connection_port
-    if port is not None and not 0 < port < 65536:
-        refuse(f"has the port {port}, which does not exist")
-    name = f"[{name}]" if ":" in name else name
-    return f"{parts.scheme}://{name}" + (f":{port}" if port else "")
-
-
-def _without_userinfo(host: str) -> str:
-    """Return a URL without what stands before ``@``: it may be a token that went into the wrong field."""
-    return re.sub(r"^(\w+://)?.*@", r"\1…@", host)
-
-
-def _is_ip_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_loopback(name: str) -> bool:
-    return name == "localhost" or (_is_ip_address(name) and ipaddress.ip_address(name).is_loopback)
 
 
 class _TokenAuth(requests.auth.AuthBase):
@@ -801,7 +688,7 @@ def _encode_params(params: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def _raise_connection_error(call: str, error: Exception) -> NoReturn:
     reason = _root_cause(error)
-    raise ProlificConnectionError(f"{call} got no answer: {_one_line(str(reason) or repr(reason))}") from error
+    raise ProlificConnectionError(f"{call} got no answer: {one_line(str(reason) or repr(reason))}") from error
 
 
 def _root_cause(error: BaseException) -> BaseException:
@@ -824,134 +711,3 @@ def _read_body(response: requests.Response, call: str) -> bytes:
         if time.monotonic() > deadline:
             raise ProlificConnectionError(f"{call} was still answering after {BODY_TIMEOUT_SECONDS} seconds")
     return b"".join(chunks)
-
-
-def _parse_json(body: bytes, response: requests.Response, call: str, quote_answer: bool) -> Any:
-    if response.status_code == 204:
-        return None
-    try:
-        return json_module.loads(body)
-    except (ValueError, RecursionError) as error:
-        reason = "JSON nested too deeply" if isinstance(error, RecursionError) else _describe_text(body)
-        raise ProlificResponseError(
-            f"{call} answered {response.status_code}, but not with JSON" + (f": {reason}" if quote_answer else "")
-        ) from error
-
-
-def _read_results(page: Any, endpoint: str, quote_answer: bool) -> list[Any]:
-    rows = page.get("results") if isinstance(page, dict) else None
-    if not isinstance(rows, list):
-        raise ProlificResponseError(
-            f"GET {endpoint} answered without a list of results" + (f": {shorten(page)}" if quote_answer else "")
-        )
-    return rows
-
-
-def _read_group(row: Any, call: str) -> ParticipantGroup:
-    """Return a row as a participant group, if all that decisions rest on is there and of the right type."""
-    problem = None
-    if not isinstance(row, dict):
-        problem = "is no object"
-    elif not isinstance(row.get("id"), str) or not row["id"]:
-        problem = "has no id"
-    elif not isinstance(row.get("name"), str):
-        problem = f"has no name (id {row['id']!r})"
-    elif type(row.get("participant_count")) is not int or row["participant_count"] < 0:
-        problem = f"has no participant_count (id {row['id']!r})"
-    elif not isinstance(row.get("is_deleted"), (bool, type(None))):
-        problem = f"has an is_deleted that is neither true nor false (id {row['id']!r})"
-    if problem is not None:
-        raise ProlificResponseError(f"{call} answered with a participant group that {_one_line(problem)}")
-    group: ParticipantGroup = row
-    return group
-
-
-def _read_membership(row: Any, call: str) -> ParticipantGroupMembership:
-    participant_id = row.get("participant_id") if isinstance(row, dict) else None
-    if not isinstance(participant_id, str) or not participant_id:
-        raise ProlificResponseError(f"{call} answered with a member that has no participant_id")
-    membership: ParticipantGroupMembership = row
-    return membership
-
-
-def _read_paging(page: dict[str, Any]) -> tuple[int | None, bool | None]:
-    """Return the total that the metadata promises and whether there is a next page; ``None`` where it is silent."""
-    meta, links = page.get("meta"), page.get("_links")
-    counts = [meta.get("count"), meta.get("total")] if isinstance(meta, dict) else []
-    total = next((count for count in counts if type(count) is int and count >= 0), None)
-    if not isinstance(links, dict) or "next" not in links:
-        return total, None
-    following = links["next"]
-    return total, bool(following.get("href") if isinstance(following, dict) else following)
-
-
-def _api_error(
-    response: requests.Response, body: bytes, call: str, conn_id: str, hidden_ids: Collection[str]
-) -> ProlificApiError:
-    """Return the API's refusal as an error, whichever of its shapes the body has, without the hidden ids."""
-    hidden_ids = sorted(hidden_ids, key=len, reverse=True)  # one may be the beginning of another
-    title = code = None
-    try:
-        document = json_module.loads(body)
-        error = document.get("error", document) if isinstance(document, dict) else document
-        fields: dict[str, Any] = error if isinstance(error, dict) else {}
-        title = _hide(fields.get("title") or fields.get("message") or fields.get("type"), hidden_ids)
-        detail = _hide(error if isinstance(error, str) else fields.get("detail", fields.get("issues")), hidden_ids)
-        code = fields.get("error_code")
-        reason = ": ".join(text for text in (_flatten(title), _flatten(detail)) if text)
-    except (ValueError, RecursionError):  # no JSON, or nested too deeply
-        detail = reason = _describe_text(body, hidden_ids)
-    status = response.status_code
-    if type(code) is int:
-        reason += f" (error_code {code})"
-    message = f"{call} was refused with {status} {response.reason or ''}".rstrip()
-    if reason:
-        message += f": {reason}"
-    hint = {
-        401: f"check the API token of connection {conn_id!r}",
-        403: f"the token of connection {conn_id!r} may have no access to this workspace",
-        404: f"it does not exist, or the token of connection {conn_id!r} has no access to its workspace",
-    }.get(status, "redirects are not followed" if 300 <= status < 400 else None)
-    return ProlificApiError(
-        _one_line(message) + (f" ({hint})" if hint else ""),
-        status_code=status,
-        error_code=code if type(code) is int else None,
-        title=title if isinstance(title, str) else None,
-        detail=detail,
-        retry_after=_read_retry_after(response.headers.get("Retry-After")),
-    )
-
-
-def _flatten(detail: Any) -> str:
-    """Return a text, a list, or a mapping of fields to problems as one text."""
-    if isinstance(detail, str):
-        return detail
-    if isinstance(detail, Mapping):
-        return "; ".join(f"{key}: {_flatten(value)}" for key, value in detail.items())
-    if isinstance(detail, list):
-        return ", ".join(filter(None, map(_flatten, detail)))
-    return "" if detail is None else shorten(detail)
-
-
-def _hide(value: Any, hidden_ids: Collection[str]) -> Any:
-    """Return a JSON value whose texts have each of these ids replaced, the keys of mappings too."""
-    if isinstance(value, str):
-        for hidden_id in hidden_ids:
-            value = value.replace(hidden_id, _HIDDEN)
-        return value
-    if isinstance(value, Mapping):
-        return {_hide(key, hidden_ids): _hide(item, hidden_ids) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_hide(item, hidden_ids) for item in value]
-    return value
-
-
-def _describe_text(body: bytes, hidden_ids: Collection[str] = ()) -> str:
-    """Return what a body that is not JSON says, without its mark-up and without the hidden ids."""
-    text = _hide(body.decode("utf-8", "replace"), hidden_ids)[:4096]
-    return _one_line(re.sub(r"<[^>]*>", " ", text), 200) or "an empty body"
-
-
-def _one_line(text: str, limit: int = 500) -> str:
-    text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"

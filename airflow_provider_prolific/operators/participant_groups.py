@@ -25,7 +25,8 @@ from airflow_provider_prolific.exceptions import ProlificApiError, ProlificError
 from airflow_provider_prolific.version_compat import BaseOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_prolific.hooks.prolific import ParticipantGroup, ProlificHook
+    from airflow_provider_prolific.answers import ParticipantGroup
+    from airflow_provider_prolific.hooks.prolific import ProlificHook
     from airflow_provider_prolific.version_compat import Context
 
 IF_EXISTS = ("return", "fail", "create")

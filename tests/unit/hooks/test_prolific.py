@@ -753,7 +753,6 @@ class TestListing:
             ({"participant_count": None}, "has no participant_count (id 'g2')"),
             ({"participant_count": -1}, "has no participant_count (id 'g2')"),
             ({"participant_count": 1.0}, "has no participant_count (id 'g2')"),
-            ({"participant_count": float("nan")}, "has no participant_count (id 'g2')"),
             ({"participant_count": True}, "has no participant_count (id 'g2')"),
             ({"participant_count": "12"}, "has no participant_count (id 'g2')"),
             ({"participant_count": {}}, "has no participant_count (id 'g2')"),
