@@ -1,6 +1,5 @@
 """Names, ids and answers that nobody sane would send: they must do no harm on their way through Airflow."""
 
-import asyncio
 import json
 import re
 import socket
@@ -18,7 +17,6 @@ from airflow_provider_prolific.emulator import Emulator
 from airflow_provider_prolific.exceptions import ProlificError, ProlificResponseError
 from airflow_provider_prolific.hooks import prolific as hook_module
 from airflow_provider_prolific.hooks.prolific import ProlificHook
-from airflow_provider_prolific.triggers.participant_groups import ProlificParticipantGroupTrigger
 
 HOSTILE_NAMES = [
     'it\'s "quoted"',
@@ -224,32 +222,3 @@ def test_hundred_thousand_groups(prolific_emulator: Emulator, monkeypatch: pytes
     groups = ProlificHook().list_participant_groups()
 
     assert {group["id"] for group in groups} >= set(ids)
-
-
-def test_hundred_thousand_groups_do_not_block_the_event_loop_of_a_waiter(
-    prolific_emulator: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    [first, *_] = prolific_emulator.create_groups(100_000, participant_count=1)
-    monkeypatch.setenv("AIRFLOW_CONN_PROLIFIC_DEFAULT", prolific_emulator.connection_json())
-
-    async def main() -> tuple[str, float]:
-        trigger = ProlificParticipantGroupTrigger(targets={first: 1}, deadline=time.time() + 120)
-        longest, done = 0.0, asyncio.Event()
-
-        async def heart() -> None:
-            nonlocal longest
-            while not done.is_set():
-                before = time.monotonic()
-                await asyncio.sleep(0.01)
-                longest = max(longest, time.monotonic() - before)
-
-        beating = asyncio.create_task(heart())
-        events = [event.payload["status"] async for event in trigger.run()]
-        done.set()
-        await beating
-        return events[0], longest
-
-    status, longest = asyncio.run(main())
-
-    assert status == "success"
-    assert longest < 1
