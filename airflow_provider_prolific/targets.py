@@ -6,8 +6,7 @@ by the same lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -16,7 +15,6 @@ from airflow_provider_prolific.arguments import (
     check_count,
     check_group,
     check_unless_templated,
-    is_templated,
     shorten,
 )
 from airflow_provider_prolific.exceptions import ProlificError, ProlificValueError
@@ -122,9 +120,9 @@ class Gate:
         statuses = [self._status(key, target, groups) for key, target in self.targets.items()]
         return Verdict(statuses, self._opens(statuses))
 
-    def _opens(self, statuses: Iterable[TargetStatus]) -> bool:
-        reached = (status["reached"] for status in statuses)
-        return all(reached) if self.match == "all" else any(reached)
+    def _opens(self, statuses: Sequence[TargetStatus]) -> bool:
+        reached = [status["reached"] for status in statuses]
+        return any(reached) if self.match == "any" else bool(reached) and all(reached)
 
     def _status(self, key: str, target: int, groups: GroupIndex) -> TargetStatus:
         group = groups.require(key) if self.if_missing == "fail" else groups.find(key)
@@ -140,19 +138,31 @@ class Gate:
         )
 
     def confirm(self, statuses: Any) -> list[TargetStatus]:
-        """Return the statuses that someone else judged, after judging them anew.
+        """Return the statuses that someone else judged, after checking that they open this very gate.
 
         :param statuses: What arrived as the ``groups`` of a success event.
-        :raises ProlificError: they do not open this very gate: the shape is wrong, they are of other groups or
-            targets, or too few are reached.
+        :raises ProlificError: they do not: the shape is wrong, they are of other groups or targets, or too few are
+            reached.
         """
-        if isinstance(statuses, list) and all(map(_is_status, statuses)):
-            groups = GroupIndex({status["id"]: status for status in statuses if status["id"] is not None}.values())
-            with suppress(ProlificError):
-                verdict = self.judge(groups)
-                if verdict.done and verdict.statuses == statuses:
-                    return statuses
+        if (
+            isinstance(statuses, list)
+            and len(statuses) == len(self.targets)
+            and all(map(_is_status, statuses))
+            and all(map(self._fits, self.targets.items(), statuses))
+            and self._opens(statuses)
+        ):
+            return statuses
         raise ProlificError(f"the trigger reports success, but not for these targets: {shorten(statuses, 300)}")
+
+    def _fits(self, target: tuple[str, int], status: TargetStatus) -> bool:
+        """Tell whether a status is what judging this target could have brought."""
+        key, target_count = target
+        count = status["participant_count"]
+        if count is None:
+            named, reached = status["name"] == key and self.if_missing == "wait", False
+        else:
+            named, reached = key in (status["id"], status["name"]), count >= target_count
+        return named and status["target_count"] == target_count and status["reached"] is reached
 
 
 def _is_status(status: Any) -> bool:
@@ -177,6 +187,7 @@ def parse_targets(participant_group: Any, target_count: Any, targets: Any) -> di
     :raises ProlificValueError: both forms or neither, no group, or a count that is not a whole number from 1 upwards.
     """
     _check_form(participant_group, target_count, targets)
+    _check_mapping(targets)
     return {
         check_group(key, key_name): check_count(count, count_name)
         for key, key_name, count, count_name in _pairs(participant_group, target_count, targets)
@@ -189,6 +200,7 @@ def check_targets(participant_group: Any, target_count: Any, targets: Any) -> No
     :raises ProlificValueError: as :func:`parse_targets` does.
     """
     _check_form(participant_group, target_count, targets)
+    check_unless_templated(_check_mapping, targets)
     for key, key_name, count, count_name in _pairs(participant_group, target_count, targets):
         check_unless_templated(check_group, key, key_name)
         check_unless_templated(check_count, count, count_name)
@@ -205,7 +217,10 @@ def _check_form(participant_group: Any, target_count: Any, targets: Any) -> None
             "give participant_group with target_count, or targets={id or exact name: target count}: got "
             f"participant_group={shorten(participant_group)}, target_count={shorten(target_count)}"
         )
-    if targets is not None and not is_templated(targets) and (not isinstance(targets, Mapping) or not targets):
+
+
+def _check_mapping(targets: Any) -> None:
+    if targets is not None and (not isinstance(targets, Mapping) or not targets):
         raise ProlificValueError(
             "targets must map the id or the exact name of at least one participant group to its target count, "
             f"not {shorten(targets)}"

@@ -153,6 +153,14 @@ class TestJudge:
         with pytest.raises(ProlificValueError, match=f"^{argument} must be "):
             Gate({"a": 1}, **{argument: value})
 
+    @pytest.mark.parametrize("match", ["all", "any"])
+    def test_a_gate_without_targets_never_opens(self, group, match):
+        try:
+            verdict = judge({}, [group()], match)
+        except ProlificValueError:
+            return
+        assert not verdict.done
+
     @given(TARGETS, GROUPS, MATCH, IF_MISSING)
     def test_the_verdict_is_what_the_rules_say_in_the_plainest_words(self, targets, groups, match, if_missing):
         try:
@@ -268,6 +276,13 @@ class TestConfirm:
         with pytest.raises(ProlificError):
             Gate(targets, "any", "fail").confirm([self.STATUS, missing])
 
+    def test_a_success_is_confirmed_also_where_one_groups_name_is_the_id_of_another_that_is_gone(self, group):
+        gate = Gate({"g1": 10, "g2": 10}, "any", "wait")
+        verdict = gate.judge(GroupIndex([group("g1", "Old", is_deleted=True), group("g2", "g1", 12)]))
+
+        assert verdict.done
+        assert gate.confirm(verdict.statuses) == verdict.statuses
+
     @pytest.mark.parametrize("statuses", [None, [], {}, "success", [None], ["A"], [[]], [STATUS, STATUS], (STATUS,)])
     def test_what_is_no_list_of_one_status_per_target_is_refused(self, statuses):
         with pytest.raises(ProlificError):
@@ -300,6 +315,11 @@ class TestParseTargets:
 
     @pytest.mark.parametrize("targets", [{}, [], ["A"], "A", "{'A': 1}", 3, True, [("A", 1)]])
     def test_targets_that_are_no_mapping_or_empty_are_refused(self, targets):
+        with pytest.raises(ProlificValueError, match=r"^targets must map "):
+            parse_targets(None, None, targets)
+
+    @pytest.mark.parametrize("targets", ["{{ x }}", ["{{ x }}"], "{% x %}", ("{# x #}",)])
+    def test_targets_that_look_like_a_template_once_they_are_rendered_are_refused(self, targets):
         with pytest.raises(ProlificValueError, match=r"^targets must map "):
             parse_targets(None, None, targets)
 

@@ -1105,7 +1105,7 @@ class TestRetries:
     def test_two_pauses_are_not_alike(self, local_api, pauses):
         local_api.answer(503)
 
-        for _ in range(5):
+        for _ in range(3):
             with pytest.raises(ProlificApiError):
                 ProlificHook(max_retries=2).get_user()
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import subprocess
-import sys
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -151,12 +149,3 @@ class TestExecute:
 
         with pytest.raises(ProlificApiError, match=r"401 Unauthorized: Invalid token\. \(check the API token"):
             operator().execute({})
-
-
-@pytest.mark.parametrize("module", ["operators", "sensors"])
-def test_a_dag_file_does_not_pay_for_the_hook(module):
-    code = (
-        f"import sys; import airflow_provider_prolific.{module}.participant_groups; "
-        "sys.exit('airflow_provider_prolific.hooks.prolific' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
