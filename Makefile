@@ -84,6 +84,30 @@ test-full: $(VENV)/.ready
 	$(VENV)/bin/python -m pytest -m full -s
 .PHONY: test-full
 
+## test-ui         the connection form, a wait and its result in a real browser, on the newest Airflow and on 2.11
+test-ui: $(VENV)/.ready-ui .venv-$(OLDEST)/.ready
+	@$(VENV)/bin/python scripts/debian_packages.py chromium
+	$(VENV)/bin/python -m pytest tests/ui
+.PHONY: test-ui
+
+$(VENV)/.ready-ui: $(VENV)/.ready
+	@$(UV) pip install --quiet --python $(VENV)/bin/python --compile-bytecode \
+		--constraints constraints/airflow-$(NEWEST).txt --editable '.[test-ui]'
+	@touch $@
+
+## test-celery     a wait on CeleryExecutor with PostgreSQL and Redis, while its triggerer and its worker are killed
+test-celery: .venv-celery/.ready
+	@$(VENV)/bin/python scripts/debian_packages.py redis-server initdb postgres
+	.venv-celery/bin/python -m pytest tests/celery
+.PHONY: test-celery
+
+.venv-celery/.ready: pyproject.toml constraints/airflow-$(NEWEST).txt $(VENV)/.ready
+	@echo "Setting up .venv-celery: Airflow $(NEWEST) with Celery, once"
+	@$(UV) venv --quiet --clear --python $(VENV)/bin/python .venv-celery
+	@$(UV) pip install --quiet --python .venv-celery/bin/python --compile-bytecode \
+		--constraints constraints/airflow-$(NEWEST).txt --editable '.[emulator,test,test-celery]'
+	@touch $@
+
 ## release-check   build, and run the wheel without extras beside the oldest and the newest Airflow
 release-check: $(VENV)/.ready
 	$(VENV)/bin/python scripts/release_check.py

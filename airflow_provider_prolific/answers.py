@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 from airflow_provider_prolific.arguments import MAX_COUNT, shorten
 from airflow_provider_prolific.exceptions import ProlificApiError, ProlificResponseError
 
-#: What stands in an error in the place of a participant's id.
+#: What stands in an error in the place of a participant's id or the token.
 _HIDDEN = "***"
 
 
@@ -53,10 +53,11 @@ class ParticipantGroupMembership(TypedDict, total=False):
     datetime_created: str
 
 
-def parse_json(body: bytes, status: int, call: str, quote_answer: bool) -> Any:
+def parse_json(body: bytes, status: int, call: str, hidden: Collection[str], *, quote_answer: bool) -> Any:
     """Return the JSON of a body.
 
     :param call: Method and path, for the message.
+    :param hidden: Texts that the message must not say.
     :param quote_answer: Whether the message may say what came instead; not where it may hold participants' ids.
     :raises ProlificResponseError: not JSON, or what no JSON of another program could hold: a number that is none, or
         a text that is none.
@@ -65,12 +66,15 @@ def parse_json(body: bytes, status: int, call: str, quote_answer: bool) -> Any:
         document = json.loads(body, parse_constant=_refuse_constant)
         if b"\\ud" in body or b"\\uD" in body:  # perhaps half of a character, which no database takes
             json.dumps(document, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        reason = "JSON nested too deeply" if isinstance(error, RecursionError) else _describe_text(body)
-        raise ProlificResponseError(
-            f"{call} answered {status}, but not with JSON" + (f": {reason}" if quote_answer else "")
-        ) from error
-    return document
+        return document
+    except RecursionError:
+        reason = "JSON nested too deeply"
+    except ValueError:
+        reason = _describe_text(body, hidden)
+    # Raised out here, for the error of the JSON reader holds the whole body.
+    raise ProlificResponseError(
+        f"{call} answered {status}, but not with JSON" + (f": {reason}" if quote_answer else "")
+    )
 
 
 def _refuse_constant(name: str) -> None:
@@ -133,22 +137,22 @@ def api_error(
     body: bytes,
     *,
     conn_id: str,
-    hidden_ids: Collection[str],
+    hidden: Collection[str],
     retry_after: float | None,
 ) -> ProlificApiError:
-    """Return the API's refusal as an error, whichever of its shapes the body has, without the hidden ids."""
-    hidden_ids = sorted(hidden_ids, key=len, reverse=True)  # one may be the beginning of another
+    """Return the API's refusal as an error, whichever of its shapes the body has, without what is hidden."""
+    hidden = sorted(hidden, key=len, reverse=True)  # one may be the beginning of another
     title = code = None
     try:
         document = json.loads(body)
         error = document.get("error", document) if isinstance(document, dict) else document
         fields: dict[str, Any] = error if isinstance(error, dict) else {}
-        title = _hide(fields.get("title") or fields.get("message") or fields.get("type"), hidden_ids)
-        detail = _hide(error if isinstance(error, str) else fields.get("detail", fields.get("issues")), hidden_ids)
+        title = _hide(fields.get("title") or fields.get("message") or fields.get("type"), hidden)
+        detail = _hide(error if isinstance(error, str) else fields.get("detail", fields.get("issues")), hidden)
         code = fields.get("error_code")
         reason = ": ".join(text for text in (_flatten(title), _flatten(detail)) if text)
     except (ValueError, RecursionError):  # no JSON, or nested too deeply
-        detail = reason = _describe_text(body, hidden_ids)
+        detail = reason = _describe_text(body, hidden)
     if type(code) is int:
         reason += f" (error_code {code})"
     message = f"{call} was refused with {status} {phrase}".rstrip()
@@ -180,22 +184,22 @@ def _flatten(detail: Any) -> str:
     return "" if detail is None else shorten(detail)
 
 
-def _hide(value: Any, hidden_ids: Collection[str]) -> Any:
-    """Return a JSON value whose texts have each of these ids replaced, the keys of mappings too."""
+def _hide(value: Any, hidden: Collection[str]) -> Any:
+    """Return a JSON value whose texts have each of the hidden ones replaced, the keys of mappings too."""
     if isinstance(value, str):
-        for hidden_id in hidden_ids:
-            value = value.replace(hidden_id, _HIDDEN)
+        for text in hidden:
+            value = value.replace(text, _HIDDEN)
         return value
     if isinstance(value, Mapping):
-        return {_hide(key, hidden_ids): _hide(item, hidden_ids) for key, item in value.items()}
+        return {_hide(key, hidden): _hide(item, hidden) for key, item in value.items()}
     if isinstance(value, list):
-        return [_hide(item, hidden_ids) for item in value]
+        return [_hide(item, hidden) for item in value]
     return value
 
 
-def _describe_text(body: bytes, hidden_ids: Collection[str] = ()) -> str:
-    """Return what a body that is not JSON says, without its mark-up and without the hidden ids."""
-    text = _hide(body.decode("utf-8", "replace"), hidden_ids)[:4096]
+def _describe_text(body: bytes, hidden: Collection[str]) -> str:
+    """Return what a body that is not JSON says, without its mark-up and without what is hidden."""
+    text = _hide(body.decode("utf-8", "replace"), hidden)[:4096]
     return one_line(re.sub(r"<[^>]*>", " ", text), 200) or "an empty body"
 
 

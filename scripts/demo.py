@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,7 +29,7 @@ def main() -> None:
     with Emulator() as emulator:
         print(f"A local Prolific is running at {emulator.url}")
         print("Starting Airflow (scheduler, triggerer, API server, DAG processor) …")
-        home = ROOT / ".demo" / "airflow"
+        home = ROOT / ".demo" / f"airflow-{version('apache-airflow')}"
         settings = {"AIRFLOW_CONN_PROLIFIC_DEFAULT": emulator.connection_json()}
         with RealAirflow(home, ROOT / "example_dags", **settings) as airflow:
             run_id = f"demo_{datetime.now(UTC):%Y%m%dT%H%M%S}"

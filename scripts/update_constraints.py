@@ -24,7 +24,9 @@ VERSIONS = {
 def main() -> None:
     for version, (patch, date, resolution) in VERSIONS.items():
         target = ROOT / "constraints" / f"airflow-{version}.txt"
-        extras = ["emulator", "test"] + (["lint", "release"] if version == list(VERSIONS)[-1] else [])
+        extras = ["emulator", "test"] + (
+            ["lint", "release", "test-ui", "test-celery"] if version == list(VERSIONS)[-1] else []
+        )
         command = ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"]
         command += ["--exclude-newer", date, "--resolution", resolution, "--no-header", "--no-annotate"]
         command += [f"--extra={extra}" for extra in extras]

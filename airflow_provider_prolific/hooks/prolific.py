@@ -201,7 +201,8 @@ class ProlificHook(BaseHook):
         try:
             user = self.get_user()
         except (ProlificError, AirflowException) as error:
-            return False, str(error)
+            # Airflow's UI tests under an id of its own making, which would say nothing to people.
+            return False, str(error).replace(f"connection {self.prolific_conn_id!r}", "this connection")
         return True, f"Connected to Prolific as {user.get('email') or user['id']}"
 
     # -- participant groups -----------------------------------------------------------------------------------
@@ -575,6 +576,7 @@ class ProlificHook(BaseHook):
                 retries.sleep()
             except (requests.RequestException, HTTPError) as error:
                 _raise_connection_error(call, error)
+        hidden = [*(hidden_ids or ()), *self._settings.secrets]
         if not 200 <= response.status_code < 300:
             raise api_error(
                 call,
@@ -582,12 +584,12 @@ class ProlificHook(BaseHook):
                 response.reason or "",
                 body,
                 conn_id=self.prolific_conn_id,
-                hidden_ids=hidden_ids or (),
+                hidden=hidden,
                 retry_after=_read_retry_after(response.headers.get("Retry-After")),
             )
         if response.status_code == 204:
             return None
-        return parse_json(body, response.status_code, call, quote_answer=hidden_ids is None)
+        return parse_json(body, response.status_code, call, hidden, quote_answer=hidden_ids is None)
 
 
 def may_have_acted(error: ProlificError) -> bool:

@@ -31,6 +31,9 @@ class FinishedRun:
     def task_state(self, task_id: str, map_index: int = -1) -> str:
         return str(self._instances[task_id, map_index].state)
 
+    def instance(self, task_id: str, map_index: int = -1) -> Any:
+        return self._instances[task_id, map_index]
+
     def xcom(self, task_id: str, map_index: int = -1) -> Any:
         instance = self._instances[task_id, map_index]
         return instance.xcom_pull(task_ids=task_id, map_indexes=map_index)

@@ -1,5 +1,6 @@
 """The token and participant ids are nowhere but where they belong, after real runs in a real Airflow."""
 
+import json
 import re
 import secrets
 import sqlite3
@@ -155,13 +156,17 @@ def errors(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
         ("empty", {}),
         ("ignored_scope", {}),
         ("body", {"json": {"results": None}}),
+        ("body", {"text": "you sent TOKEN"}),
+        ("body", {"status": 400, "text": "<p>you sent TOKEN</p>"}),
+        ("body", {"status": 400, "json": {"error": {"title": "TOKEN", "detail": {"TOKEN": ["is TOKEN"]}}}}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_no_error_and_none_of_its_causes_says_the_token(
     emulator: Emulator, errors: Callable[[], str], kind: str, fields: dict[str, object]
 ) -> None:
-    emulator.add_fault(kind, **fields)
+    echoing = json.loads(json.dumps(fields).replace("TOKEN", emulator.token))
+    emulator.add_fault(kind, **echoing)
 
     assert emulator.token not in errors()
 

@@ -1,0 +1,162 @@
+"""What a person sees in the newest Airflow's pages: the connection form, a wait, and its result."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+from real_airflow import RealAirflow
+
+from airflow_provider_prolific.emulator import Emulator
+
+EXAMPLES = Path(__file__).parent.parent.parent / "example_dags"
+DAG_ID = "gate_on_group_size"
+GROUP = "Screened adults"
+EXTRA_FIELDS = {"Workspace ID": "#element_workspace_id", "Project ID": "#element_project_id"}
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
+    """Airflow without any connection: they are made in the form."""
+    folder = tmp_path_factory.mktemp("airflow")
+    dags = folder / "dags"
+    dags.mkdir()
+    shutil.copy(EXAMPLES / f"{DAG_ID}.py", dags)
+    with RealAirflow(folder / "home", dags, AIRFLOW__CORE__TEST_CONNECTION="Enabled") as airflow:
+        yield airflow
+
+
+@pytest.fixture(scope="module")
+def saved_connection(airflow: RealAirflow, prolific: Emulator, open_page: Callable[[], Page]) -> None:
+    """The default connection to the emulator, made in the form."""
+    page = open_page()
+    save(fill(open_form(page, airflow), "prolific_default", prolific, prolific.token))
+    page.context.close()
+
+
+def open_form(page: Page, airflow: RealAirflow) -> Locator:
+    page.goto(f"{airflow.url}/connections")
+    page.get_by_role("button", name="Add Connection").click()
+    form = page.get_by_role("dialog")
+    form.get_by_role("combobox").click()
+    page.keyboard.type("Prolific")
+    page.get_by_role("option", name="Prolific", exact=True).click()
+    return form
+
+
+def fill(form: Locator, connection_id: str, prolific: Emulator, token: str) -> Locator:
+    form.locator("input[name=connection_id]").fill(connection_id)
+    form.get_by_label("Base URL").fill("http://127.0.0.1")
+    form.get_by_label("API token").fill(token)
+    form.get_by_label("Port").fill(str(urlsplit(prolific.url).port))
+    form.get_by_role("button", name="Extra Fields", exact=True).click()
+    form.locator(EXTRA_FIELDS["Workspace ID"]).fill(prolific.workspace_id)
+    return form
+
+
+def save(form: Locator) -> None:
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_be_hidden()
+
+
+def click_test_button(page: Page, connection_id: str) -> None:
+    page.get_by_role("row", name=connection_id).get_by_role("button", name="Test Connection").click()
+
+
+def test_form_has_the_fields_of_prolific(
+    page: Page, airflow: RealAirflow, prolific: Emulator, screenshot: Callable[..., None]
+) -> None:
+    form = open_form(page, airflow)
+
+    for label in ("Base URL", "API token", "Port"):
+        expect(form.get_by_label(label)).to_be_visible()
+    expect(form.get_by_label("Base URL")).to_have_attribute("placeholder", "https://api.prolific.com")
+    expect(form.get_by_label("API token")).to_have_attribute("type", "password")
+    for name in ("login", "schema"):
+        expect(form.locator(f"input[name={name}]")).to_have_count(0)
+    for label in ("Host", "Login", "Password", "Schema"):
+        expect(form.get_by_text(label, exact=True)).to_have_count(0)
+    form.locator("input[name=connection_id]").fill("prolific_default")
+    form.get_by_label("API token").fill(prolific.token)
+    screenshot(page, "connection-form", height=860)
+
+    form.get_by_role("button", name="Extra Fields", exact=True).click()
+    for label, field in EXTRA_FIELDS.items():
+        expect(form.get_by_text(label, exact=True)).to_be_visible()
+        expect(form.locator(field)).to_be_visible()
+
+
+@pytest.mark.usefixtures("saved_connection")
+def test_form_saves_the_connection(airflow: RealAirflow, prolific: Emulator) -> None:
+    [(conn_type, host, port, login, password, extra)] = airflow.query(
+        "SELECT conn_type, host, port, login, password, extra FROM connection WHERE conn_id = 'prolific_default'"
+    )
+
+    assert (conn_type, host, port) == ("prolific", "http://127.0.0.1", urlsplit(prolific.url).port)
+    assert not login
+    assert password == prolific.token
+    assert {key: value for key, value in json.loads(extra).items() if value} == {"workspace_id": prolific.workspace_id}
+
+
+@pytest.mark.usefixtures("saved_connection")
+def test_connection_test_says_whose_token_it_is(
+    page: Page, airflow: RealAirflow, screenshot: Callable[..., None]
+) -> None:
+    page.goto(f"{airflow.url}/connections")
+    click_test_button(page, "prolific_default")
+
+    expect(page.get_by_role("status")).to_contain_text("Connected to Prolific as researcher@example.com")
+    screenshot(page, "connection-test")
+
+
+def test_connection_test_says_why_a_token_is_refused(page: Page, airflow: RealAirflow, prolific: Emulator) -> None:
+    save(fill(open_form(page, airflow), "mistyped", prolific, "no-such-token"))
+    click_test_button(page, "mistyped")
+
+    answer = page.get_by_role("status").filter(has_text="Test Connection Failed")
+    expect(answer).to_contain_text("401 Unauthorized")
+    expect(answer).to_contain_text("check the API token")
+    expect(answer).not_to_contain_text("no-such-token")
+
+
+@pytest.mark.usefixtures("saved_connection")
+def test_wait_shows_its_progress_while_deferred_and_its_groups_afterwards(
+    page: Page, airflow: RealAirflow, prolific: Emulator, screenshot: Callable[..., None]
+) -> None:
+    group_id = prolific.group_id(GROUP)
+    prolific.set_group(group_id, participant_count=4, growth_per_second=0, growth_limit=None)
+    airflow.wait_for("the DAG", lambda: airflow.query("SELECT 1 FROM dag WHERE dag_id = ?", DAG_ID))
+    page.goto(f"{airflow.url}/dags/{DAG_ID}")
+    page.get_by_role("button", name="Trigger Dag").click()
+    form = page.get_by_role("dialog")
+    form.locator("input[name=element_target_count]").fill("30")
+    with page.expect_response(lambda response: response.url.endswith("/dagRuns")) as triggered:
+        form.get_by_role("button", name="Trigger", exact=True).click()
+    run_id = triggered.value.json()["dag_run_id"]
+    task = f"{airflow.url}/dags/{DAG_ID}/runs/{quote(run_id, safe='')}/tasks/enough_participants"
+
+    page.goto(task)
+    state = page.get_by_text("Deferred", exact=True)
+    expect(page.get_by_text(f"'{GROUP}' has 4 of 30 (13%)")).to_have_count(2)  # the worker's look, and the trigger's
+    for count, percent in ((11, 36), (16, 53), (23, 76)):
+        prolific.set_group(group_id, participant_count=count)
+        expect(page.get_by_text(f"'{GROUP}' has {count} of 30 ({percent}%)")).to_be_visible()
+        expect(state).to_be_visible()
+    expect(page.get_by_text(re.compile(r"has 23 of 30 \(76%\), \+7, about \d+ s to go"))).to_be_visible()
+    screenshot(page, "progress-while-deferred")
+
+    prolific.set_group(group_id, participant_count=31)
+    assert airflow.wait_for_run(DAG_ID, run_id) == "success"
+    page.goto(task)
+    page.get_by_role("link", name="Storage").click()
+    page.get_by_role("link", name="XCom").click()
+    page.get_by_role("button", name="Expand all extra JSON").click()
+    value = page.get_by_role("row", name="return_value")
+    for shown in (f'"id": "{group_id}"', f'"name": "{GROUP}"', '"participant_count": 31', '"target_count": 30'):
+        expect(value).to_contain_text(shown)
+    expect(value).to_contain_text('"reached": true')
+    screenshot(page, "xcom")
