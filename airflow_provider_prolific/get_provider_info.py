@@ -27,6 +27,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators.participant_groups")],
         "sensors": [_modules("sensors.participant_groups")],
         "triggers": [_modules("triggers.participant_groups")],
+        "extra-links": ["airflow_provider_prolific.links.FeederStudyLink"],
         "connection-types": [
             {
                 "connection-type": "prolific",

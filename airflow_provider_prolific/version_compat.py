@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator, Context, PokeReturnValue
+    from airflow.sdk import BaseHook, BaseOperator, BaseOperatorLink, BaseSensorOperator, Context, PokeReturnValue
     from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, AirflowSkipException
     from airflow.triggers.base import BaseEventTrigger
 
     HAS_EVENT_TRIGGERS: bool
 else:
     try:
-        from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue
+        from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator, Context, PokeReturnValue
     except ImportError:  # Airflow 2.11
         from airflow.models.baseoperator import BaseOperator
+        from airflow.models.baseoperatorlink import BaseOperatorLink
         from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
         from airflow.utils.context import Context
     try:
@@ -37,6 +38,16 @@ else:
 #: What Airflow says to a task whose trigger did not fire in time: 2.11, then 3.x.
 DEFER_TIMEOUT_REASONS = ("Trigger/execution timeout", "Trigger timeout")
 
+
+def get_xcom(key: str, ti_key: Any) -> Any:
+    """Return what a task instance has pushed under a key, or ``None``."""
+    try:
+        from airflow.sdk.execution_time.xcom import XCom
+    except ImportError:  # Airflow 2.11
+        from airflow.models.xcom import XCom  # type: ignore[no-redef]
+    return XCom.get_value(key=key, ti_key=ti_key)
+
+
 __all__ = [
     "DEFER_TIMEOUT_REASONS",
     "HAS_EVENT_TRIGGERS",
@@ -46,7 +57,9 @@ __all__ = [
     "BaseEventTrigger",
     "BaseHook",
     "BaseOperator",
+    "BaseOperatorLink",
     "BaseSensorOperator",
     "Context",
     "PokeReturnValue",
+    "get_xcom",
 ]

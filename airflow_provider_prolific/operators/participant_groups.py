@@ -22,6 +22,7 @@ from airflow_provider_prolific.arguments import (
     shorten,
 )
 from airflow_provider_prolific.exceptions import ProlificApiError, ProlificError, ProlificValueError
+from airflow_provider_prolific.links import FeederStudyLink, name_feeder_study
 from airflow_provider_prolific.version_compat import BaseOperator
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class ProlificListParticipantGroupsOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("filter", "active", "prolific_conn_id")
+    operator_extra_links = (FeederStudyLink(),)
 
     def __init__(
         self,
@@ -93,12 +95,13 @@ class ProlificListParticipantGroupsOperator(BaseOperator):
         self.active = active
         self.prolific_conn_id = prolific_conn_id
 
-    def execute(self, context: Context) -> list[ParticipantGroup]:  # noqa: ARG002 - Airflow's signature
+    def execute(self, context: Context) -> list[ParticipantGroup]:
         """List the groups; the list goes to XCom."""
         from airflow_provider_prolific.hooks.prolific import ProlificHook
 
         with closing(ProlificHook(self.prolific_conn_id)) as hook:
             groups = hook.list_participant_groups(filter=self.filter, active=check_active(self.active))
+        name_feeder_study(context, groups)
         self.log.info("Prolific has %d participant groups in this scope", len(groups))
         return groups
 

@@ -19,6 +19,7 @@ from airflow_provider_prolific.arguments import (
     shorten,
 )
 from airflow_provider_prolific.exceptions import ProlificError
+from airflow_provider_prolific.links import FeederStudyLink, name_feeder_study
 from airflow_provider_prolific.progress import Progress
 from airflow_provider_prolific.targets import (
     IF_MISSING,
@@ -101,6 +102,7 @@ class ProlificParticipantGroupSensor(BaseSensorOperator):
         "if_missing",
         "prolific_conn_id",
     )
+    operator_extra_links = (FeederStudyLink(),)
 
     def __init__(
         self,
@@ -263,7 +265,7 @@ class ProlificParticipantGroupSensor(BaseSensorOperator):
             self.if_missing,
         )
 
-    def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002 - Airflow's signature
+    def poke(self, context: Context) -> PokeReturnValue:
         """Look once; what may pass counts as not reached."""
         from airflow_provider_prolific.hooks.prolific import ProlificHook
 
@@ -279,6 +281,9 @@ class ProlificParticipantGroupSensor(BaseSensorOperator):
                 raise
             self.log.warning("This look failed, the wait goes on: %s", error)
             return PokeReturnValue(False)
+        if not self._statuses:  # at the first good look
+            found = {status["id"] for status in verdict.statuses}
+            name_feeder_study(context, [group for group in groups if group["id"] in found])
         self._statuses = verdict.statuses
         if line := self._progress.line(verdict.statuses, time.monotonic()):
             self.log.info("%s", line)
