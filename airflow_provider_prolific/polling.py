@@ -1,8 +1,8 @@
 """One poll shared by all waiting triggers of a triggerer process.
 
 Triggers that wait on the same connection, scope and ``active`` ask the same question, so they share the answer: they
-wake on a common beat, the first of a beat asks and the others of that beat take what it got. There is no background
-task: the one that asks is a waiter itself, and where it is cancelled the next one takes its place.
+sleep until a common beat, one of them is woken to ask, and the others sleep on until its answer is there. There is no
+background task: the one that asks is a waiter itself, and where it is cancelled the next one takes its place.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import NamedTuple
@@ -22,6 +23,8 @@ from airflow_provider_prolific.targets import GroupIndex
 #: How long a newcomer may take an answer that was a failure, in seconds: enough to share it among those that arrive
 #: together, too short to outlive a repair.
 FAILURE_SHARED_SECONDS = 2.0
+#: How often those who wait for a slow answer look whether their patience is at its end, in seconds.
+PATIENCE_CHECK_SECONDS = 5.0
 
 
 class PollKey(NamedTuple):
@@ -40,15 +43,27 @@ class Look(NamedTuple):
     error: Exception | None
 
 
+class Beat(NamedTuple):
+    """Those who sleep until one time of the event loop, and what will wake them."""
+
+    timer: asyncio.TimerHandle
+    sleepers: list[asyncio.Future[None]]
+
+
 class SharedPoll:
-    """What one event loop knows of one key; made by :func:`shared_poll`."""
+    """What one event loop knows of one key; made by :func:`shared_poll`.
+
+    Thousands may wait here: nobody has a timer of one's own, and a beat wakes each of them once.
+    """
 
     def __init__(self, key: PollKey) -> None:
         self.key = key
         self.waiters = 0
         self._last: Look | None = None
-        self._arrival: asyncio.Event | None = None
+        self._is_asking = False
         self._not_before = -math.inf
+        self._beats: dict[float, Beat] = {}
+        self._due: deque[asyncio.Future[None]] = deque()
         # Beats lie on a grid whose phase depends on the key, so that a triggerer's many keys spread over time while
         # intervals of one key meet where they can.
         self._phase = zlib.crc32(repr(key).encode()) / 2**32 * 3600
@@ -63,27 +78,71 @@ class SharedPoll:
         beat = self._phase + (math.floor((earliest - self._phase) / interval) + 1) * interval
         return max(beat, self._not_before)
 
-    async def look(self, since: float) -> Look:
+    async def look(self, since: float, patience: float = math.inf) -> Look:
         """Return an answer whose question was asked at ``since`` or later, from another waiter or by asking.
 
         While a ``Retry-After`` has not passed the last answer, a failure, is returned whatever its age.
 
-        :param since: The loop's time; a failure is taken only if it is also young.
+        :param since: The loop's time, past or to come; a failure is taken only if it is also young.
+        :param patience: Seconds after which to give up; where another one asks, up to `PATIENCE_CHECK_SECONDS` later.
+        :raises TimeoutError: there was no answer by then.
         """
-        now = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        give_up_at = now + patience
         failure_since = max(since, now - FAILURE_SHARED_SECONDS)
-        while True:
-            if (last := self._last) is not None:
-                wanted = since if last.error is None else failure_since
-                if last.asked_at >= wanted or now < self._not_before:
-                    return last
-            if self._arrival is None:
-                return await self._ask()
-            await self._arrival.wait()
+        try:
+            while True:
+                if now >= since:
+                    if (last := self._last) is not None:
+                        wanted = since if last.error is None else failure_since
+                        if last.asked_at >= wanted or now < self._not_before:
+                            return last
+                    if now >= give_up_at:
+                        raise TimeoutError
+                    if not self._is_asking:
+                        async with asyncio.timeout(None if give_up_at == math.inf else give_up_at - now):
+                            return await self._ask()
+                await self._turn(since, now)
+                now = loop.time()
+        finally:
+            if not self._is_asking:  # woken to ask, but cancelled, or content with what there is: the next one's turn
+                self._wake_next()
+
+    def _turn(self, since: float, now: float) -> asyncio.Future[None]:
+        """Return what to await until it may be one's turn to ask, or an answer may be there."""
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        if now >= since:
+            self._due.append(turn)
+        elif since in self._beats:
+            self._beats[since].sleepers.append(turn)
+        else:
+            self._beats[since] = Beat(loop.call_at(since, self._begin_beat, since), [turn])
+        return turn
+
+    def _begin_beat(self, since: float) -> None:
+        self._due.extend(self._beats.pop(since).sleepers)
+        if not self._is_asking:
+            self._wake_next()
+
+    def _wake_next(self) -> None:
+        while self._due:
+            turn = self._due.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    def _wake_all(self) -> None:
+        due, self._due = self._due, deque()
+        for turn in due:
+            if not turn.done():
+                turn.set_result(None)
 
     async def _ask(self) -> Look:
         loop = asyncio.get_running_loop()
-        arrival = self._arrival = asyncio.Event()
+        self._is_asking = True
+        self._patience_check = loop.call_later(PATIENCE_CHECK_SECONDS, self._check_patience)
         asked_at = loop.time()
         try:
             self._last = Look(asked_at, await sync_to_async(_list_groups, thread_sensitive=False)(self.key), None)
@@ -91,9 +150,20 @@ class SharedPoll:
             self._last = Look(asked_at, GroupIndex([]), error)
             self._not_before = loop.time() + (getattr(error, "retry_after", None) or -math.inf)
         finally:
-            self._arrival = None
-            arrival.set()
+            self._is_asking = False
+            self._patience_check.cancel()
+            self._wake_all()
         return self._last
+
+    def _check_patience(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._patience_check = loop.call_later(PATIENCE_CHECK_SECONDS, self._check_patience)
+        self._wake_all()
+
+    def close(self) -> None:
+        """Cancel the beats for which nobody is left."""
+        for beat in self._beats.values():
+            beat.timer.cancel()
 
 
 def _list_groups(key: PollKey) -> GroupIndex:
@@ -121,4 +191,5 @@ def shared_poll(key: PollKey) -> Iterator[SharedPoll]:
     finally:
         poll.waiters -= 1
         if not poll.waiters:
+            poll.close()
             polls.pop(key, None)

@@ -138,15 +138,15 @@ class ProlificParticipantGroupTrigger(BaseTrigger):
                 else:
                     self.log.warning("This look failed, the wait goes on: %s", error)
                 since = poll.next_beat(*next(intervals))
-                while (seconds := min(since - loop.time(), self.deadline - time.time())) > 0:  # noqa: ASYNC110 - two clocks
+                # The look sleeps until the beat, with one timer for all; a deadline that comes first needs one's own.
+                while 0 < (seconds := self.deadline - time.time()) < since - loop.time():  # noqa: ASYNC110 - two clocks
                     await asyncio.sleep(seconds)
 
     async def _look(self, poll: SharedPoll, since: float, gate: Gate) -> tuple[Verdict, None] | tuple[None, Exception]:
         """Return what a look says, or why it says nothing."""
         patience = max(self.deadline - time.time(), 0) + LAST_LOOK_SECONDS
         try:
-            async with asyncio.timeout(patience):
-                look = await poll.look(since)
+            look = await poll.look(since, patience)
         except TimeoutError:
             return None, ProlificConnectionError(f"Prolific did not answer within {patience:.0f} seconds")
         if look.error is not None:
