@@ -113,6 +113,20 @@ release-check: $(VENV)/.ready
 	$(VENV)/bin/python scripts/release_check.py
 .PHONY: release-check
 
+## benchmark       what waiting, parsing and listing cost, beside the http provider and bare requests (some minutes)
+benchmark: .venv-benchmark/.ready
+	.venv-benchmark/bin/python benchmarks/waiting.py
+	.venv-benchmark/bin/python benchmarks/importing.py
+	.venv-benchmark/bin/python benchmarks/listing.py
+.PHONY: benchmark
+
+.venv-benchmark/.ready: pyproject.toml constraints/airflow-$(NEWEST).txt $(VENV)/.ready
+	@echo "Setting up .venv-benchmark: Airflow $(NEWEST) with the http provider, once"
+	@$(UV) venv --quiet --clear --python $(VENV)/bin/python .venv-benchmark
+	@$(UV) pip install --quiet --python .venv-benchmark/bin/python --compile-bytecode \
+		--constraints constraints/airflow-$(NEWEST).txt --editable '.[emulator]' apache-airflow-providers-http
+	@touch $@
+
 ## audit           ask the package index for known vulnerabilities of the resolved set
 audit: $(VENV)/.ready
 	$(VENV)/bin/pip-audit --no-deps --disable-pip --requirement constraints/airflow-$(NEWEST).txt
