@@ -124,7 +124,7 @@ benchmark: .venv-benchmark/.ready
 	@echo "Setting up .venv-benchmark: Airflow $(NEWEST) with the http provider, once"
 	@$(UV) venv --quiet --clear --python $(VENV)/bin/python .venv-benchmark
 	@$(UV) pip install --quiet --python .venv-benchmark/bin/python --compile-bytecode \
-		--constraints constraints/airflow-$(NEWEST).txt --editable '.[emulator]' apache-airflow-providers-http
+		--constraints constraints/airflow-$(NEWEST).txt --editable '.[emulator]' apache-airflow-providers-http==6.3.0
 	@touch $@
 
 ## audit           ask the package index for known vulnerabilities of the resolved set

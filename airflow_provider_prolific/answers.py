@@ -64,7 +64,8 @@ def parse_json(body: bytes, status: int, call: str, hidden: Collection[str], *, 
     """
     try:
         document = json.loads(body, parse_constant=_refuse_constant)
-        if b"\\ud" in body or b"\\uD" in body:  # perhaps half of a character, which no database takes
+        # Perhaps half of a character, which no database takes. (One byte is found many times faster than three.)
+        if b"\\" in body and (b"\\ud" in body or b"\\uD" in body):
             json.dumps(document, ensure_ascii=False).encode()
         return document
     except RecursionError:
@@ -93,21 +94,31 @@ def read_results(page: Any, endpoint: str, quote_answer: bool) -> list[Any]:
 
 def read_group(row: Any, call: str) -> ParticipantGroup:
     """Return a row as a participant group, if all that decisions rest on is there and of the right type."""
-    problem = None
+    if (  # one expression, for it is asked of each of thousands
+        isinstance(row, dict)
+        and isinstance(group_id := row.get("id"), str)
+        and group_id
+        and isinstance(row.get("name"), str)
+        and type(count := row.get("participant_count")) is int
+        and 0 <= count <= MAX_COUNT
+        and ((is_deleted := row.get("is_deleted")) is None or isinstance(is_deleted, bool))
+    ):
+        group: ParticipantGroup = row  # type: ignore[assignment]
+        return group
+    raise ProlificResponseError(f"{call} answered with a participant group that {one_line(_group_problem(row))}")
+
+
+def _group_problem(row: Any) -> str:
+    """Return in words what keeps a row from being a participant group."""
     if not isinstance(row, dict):
-        problem = "is no object"
-    elif not isinstance(row.get("id"), str) or not row["id"]:
-        problem = "has no id"
-    elif not isinstance(row.get("name"), str):
-        problem = f"has no name (id {row['id']!r})"
-    elif type(row.get("participant_count")) is not int or not 0 <= row["participant_count"] <= MAX_COUNT:
-        problem = f"has no participant_count (id {row['id']!r})"
-    elif not isinstance(row.get("is_deleted"), (bool, type(None))):
-        problem = f"has an is_deleted that is neither true nor false (id {row['id']!r})"
-    if problem is not None:
-        raise ProlificResponseError(f"{call} answered with a participant group that {one_line(problem)}")
-    group: ParticipantGroup = row
-    return group
+        return "is no object"
+    if not isinstance(row.get("id"), str) or not row["id"]:
+        return "has no id"
+    if not isinstance(row.get("name"), str):
+        return f"has no name (id {row['id']!r})"
+    if type(row.get("participant_count")) is not int or not 0 <= row["participant_count"] <= MAX_COUNT:
+        return f"has no participant_count (id {row['id']!r})"
+    return f"has an is_deleted that is neither true nor false (id {row['id']!r})"
 
 
 def read_membership(row: Any, call: str) -> ParticipantGroupMembership:

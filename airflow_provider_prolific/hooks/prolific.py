@@ -227,11 +227,14 @@ class ProlificHook(BaseHook):
         if active is not None:
             params["active"] = "true" if active else "false"
 
+        call = f"GET {GROUPS_ENDPOINT}"
+        in_scope = (None, scope_id)
+
         def read_row(row: Any) -> tuple[str, ParticipantGroup]:
-            group = read_group(row, f"GET {GROUPS_ENDPOINT}")
-            if group.get(scope_key) not in (None, scope_id):
+            group = read_group(row, call)
+            if group.get(scope_key) not in in_scope:
                 raise ProlificResponseError(
-                    f"GET {GROUPS_ENDPOINT} was asked for {scope_key} {shorten(scope_id)} but answered with group "
+                    f"{call} was asked for {scope_key} {shorten(scope_id)} but answered with group "
                     f"{shorten(group['id'])} of {shorten(group[scope_key])}: the scope was ignored",  # type: ignore[literal-required]
                     transient=False,
                 )
@@ -239,7 +242,9 @@ class ProlificHook(BaseHook):
 
         groups = self._list(GROUPS_ENDPOINT, "participant groups", read_row, params)
         # The server was asked for the right ones already; what is returned does not depend on its obeying.
-        return [group for group in groups if active is None or bool(group.get("is_deleted")) is not active]
+        if active is None:
+            return groups
+        return [group for group in groups if bool(group.get("is_deleted")) is not active]
 
     def _list(
         self,

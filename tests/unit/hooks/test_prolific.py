@@ -289,7 +289,7 @@ class TestTestConnection:
         assert works is False
         assert message == (
             "GET /api/v1/users/me/ was refused with 401 Unauthorized: Invalid token. "
-            "(check the API token of connection 'prolific_default')"
+            "(check the API token of this connection)"
         )
 
     def test_a_connection_that_cannot_be_used_is_told_in_words(self, connect):
