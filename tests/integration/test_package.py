@@ -1,6 +1,7 @@
 """What users install: seen by Airflow, complete, and nothing beside it."""
 
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -47,9 +48,21 @@ def test_airflow_tests_the_connection(
 
     assert "Connection success!" in run("airflow", "connections", "test", "prolific_default")
     prolific_emulator.revoke_token()
-    assert "check the API token of connection" in run(
+    assert "check the API token of this connection" in run(
         "airflow", "connections", "test", "prolific_default", code=0 if AIRFLOW_2 else 1
     )
+
+
+def test_hook_works_in_a_plain_script(prolific_emulator: Emulator, tmp_path: Path) -> None:
+    script = "from airflow_provider_prolific.hooks.prolific import ProlificHook as H; print(H().get_user()['email'])"
+    environment = {
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW_CONN_PROLIFIC_DEFAULT": prolific_emulator.connection_json(),
+        "PATH": os.defpath,
+    }
+    ran = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+
+    assert "researcher@example.com" in ran.stdout, ran.stderr
 
 
 def test_runtime_needs_airflow_and_requests_only() -> None:
