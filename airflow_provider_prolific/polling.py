@@ -183,7 +183,8 @@ def shared_poll(key: PollKey) -> Iterator[SharedPoll]:
 
     :param key: The question.
     """
-    polls = _polls.setdefault(asyncio.get_running_loop(), {})
+    loop = asyncio.get_running_loop()
+    polls = _polls.setdefault(loop, {})
     poll = polls.setdefault(key, SharedPoll(key))
     poll.waiters += 1
     try:
@@ -192,4 +193,6 @@ def shared_poll(key: PollKey) -> Iterator[SharedPoll]:
         poll.waiters -= 1
         if not poll.waiters:
             poll.close()
-            polls.pop(key, None)
+            del polls[key]
+            if not polls:
+                del _polls[loop]

@@ -26,6 +26,7 @@ def main() -> None:
     """Run the demo; nothing is left running, also when it is interrupted."""
     for sign in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, stop)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in the background without it
     with Emulator() as emulator:
         print(f"A local Prolific is running at {emulator.url}")
         print("Starting Airflow (scheduler, triggerer, API server, DAG processor) …")
