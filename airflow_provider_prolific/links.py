@@ -34,6 +34,6 @@ def name_feeder_study(context: Context, groups: Iterable[Mapping[str, Any]]) -> 
     for group in groups:
         for study in group.get("feeder_studies") or ():
             study_id = study.get("id") if isinstance(study, Mapping) else None
-            if isinstance(study_id, str) and study_id and "ti" in context:
+            if isinstance(study_id, str) and study_id and context and "ti" in context:
                 context["ti"].xcom_push(key=FEEDER_STUDY_KEY, value=study_id)
                 return

@@ -23,7 +23,7 @@ def blocks(language: str) -> Iterator[Any]:
 
 
 def lines(text: str) -> str:
-    return "\n".join(line.strip() for line in text.strip().splitlines())
+    return "\n".join(line.strip() for line in text.splitlines() if line.strip())
 
 
 @pytest.mark.parametrize("block", blocks("python"))
