@@ -81,7 +81,7 @@ test-matrix: test $(patsubst %,test-%,$(filter-out $(NEWEST),$(SUPPORTED)))
 
 ## test-full       the long forms of tests whose short forms always run (some minutes)
 test-full: $(VENV)/.ready
-	$(VENV)/bin/python -m pytest -m full -s
+	$(VENV)/bin/python -m pytest -m full
 .PHONY: test-full
 
 ## test-ui         the connection form, a wait and its result in a real browser, on the newest Airflow and on 2.11

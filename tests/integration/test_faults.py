@@ -68,7 +68,7 @@ async def run_waits(emulator: Emulator, count: int, rng: random.Random, seconds:
         emulator.set_group(group_id, growth_per_second=rng.uniform(0.2, 5))
     for number in range(count):
         group_id = rng.choice(groups)
-        target = rng.randint(1, 60)
+        target = rng.randint(1, int(3 * seconds))
         waits.append(
             Wait(
                 arguments={
@@ -127,7 +127,9 @@ def judge(emulator: Emulator, wait: Wait) -> str:
     return str(status)
 
 
-def run_program(emulator: Emulator, count: int, seconds: float, stall: float) -> None:
+def run_program(
+    emulator: Emulator, capsys: pytest.CaptureFixture[str], count: int, seconds: float, stall: float
+) -> None:
     rng = random.Random(7)
     for kind, fields, probability in FAULTS:
         emulator.add_fault(kind, **fields, path="participant-groups", probability=probability, seed=rng.randint(1, 99))
@@ -138,21 +140,28 @@ def run_program(emulator: Emulator, count: int, seconds: float, stall: float) ->
     outcomes = Counter(judge(emulator, wait) for wait in waits)
     requests = emulator.requests()
     hit = sum(request["fault"] is not None for request in requests) / len(requests)
-    print(f"\n{count} waits: {dict(outcomes)}; {len(requests)} requests, {hit:.0%} of them hit by a fault; ", end="")
-    print(f"{sum(wait.restarts for wait in waits)} restarts")
+    restarts = sum(wait.restarts for wait in waits)
+    with capsys.disabled():
+        print(
+            f"\n{count} waits: {dict(outcomes)}; {len(requests)} requests, {hit:.0%} hit; {restarts} restarts"
+        )
     assert sum(outcomes.values()) == count
     assert outcomes["success"] >= count / 5
     assert outcomes["timeout"] >= count / 20
     assert 0.25 <= hit <= 0.42
-    assert sum(wait.restarts for wait in waits) >= count / 10
+    assert restarts >= count / 10
 
 
-def test_every_wait_ends_right_under_faults(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_wait_ends_right_under_faults(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(prolific, "READ_TIMEOUT_SECONDS", 2)
 
-    run_program(emulator, count=90, seconds=20, stall=3)
+    run_program(emulator, capsys, count=90, seconds=20, stall=3)
 
 
 @pytest.mark.full
-def test_every_wait_ends_right_under_faults_at_full_length(emulator: Emulator) -> None:
-    run_program(emulator, count=400, seconds=120, stall=prolific.READ_TIMEOUT_SECONDS + 1)
+def test_every_wait_ends_right_under_faults_at_full_length(
+    emulator: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_program(emulator, capsys, count=400, seconds=120, stall=prolific.READ_TIMEOUT_SECONDS + 1)
