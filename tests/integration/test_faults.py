@@ -142,9 +142,7 @@ def run_program(
     hit = sum(request["fault"] is not None for request in requests) / len(requests)
     restarts = sum(wait.restarts for wait in waits)
     with capsys.disabled():
-        print(
-            f"\n{count} waits: {dict(outcomes)}; {len(requests)} requests, {hit:.0%} hit; {restarts} restarts"
-        )
+        print(f"\n{count} waits: {dict(outcomes)}; {len(requests)} requests, {hit:.0%} hit; {restarts} restarts")
     assert sum(outcomes.values()) == count
     assert outcomes["success"] >= count / 5
     assert outcomes["timeout"] >= count / 20
