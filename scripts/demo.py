@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import sys
 import time
@@ -32,7 +33,10 @@ def main() -> None:
         print("Starting Airflow (scheduler, triggerer, API server, DAG processor) …")
         home = ROOT / ".demo" / f"airflow-{version('apache-airflow')}"
         settings = {"AIRFLOW_CONN_PROLIFIC_DEFAULT": emulator.connection_json()}
-        with RealAirflow(home, ROOT / "example_dags", **settings) as airflow:
+        dags = home / "dags"  # this one alone: another example would be woken by the growing group
+        dags.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "example_dags" / f"{DAG_ID}.py", dags)
+        with RealAirflow(home, dags, **settings) as airflow:
             run_id = f"demo_{datetime.now(UTC):%Y%m%dT%H%M%S}"
             group_id = emulator.group_id(GROUP)
             emulator.set_group(group_id, participant_count=0, growth_per_second=0)
