@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -42,8 +43,7 @@ def main() -> None:
             emulator.set_group(group_id, participant_count=0, growth_per_second=0)
             print(f"Triggering the DAG {DAG_ID}: it waits until {TARGET} people are in {GROUP!r} …")
             airflow.trigger(DAG_ID, run_id, {"target_count": TARGET})
-            emulator.set_group(group_id, growth_per_second=2)
-            follow(airflow, run_id)
+            follow(airflow, run_id, lambda: emulator.set_group(group_id, growth_per_second=1.5))
             state = airflow.wait_for_run(DAG_ID, run_id)
             if state != "success":
                 sys.exit(f"The run ended as {state}:\n" + "\n".join(airflow.log_lines(DAG_ID, run_id)))
@@ -53,12 +53,14 @@ def main() -> None:
             print(f"\n{emulator.request_count()} requests reached Prolific.")
 
 
-def follow(airflow: RealAirflow, run_id: str) -> None:
-    """Print the wait's progress as it comes into the task log."""
+def follow(airflow: RealAirflow, run_id: str, begin_growth: Callable[[], Any]) -> None:
+    """Print the wait's progress as it comes into the task log; let the group grow once it is waited for."""
     printed: list[str] = []
     while airflow.run_state(DAG_ID, run_id) in ("queued", "running", None):
         for line in airflow.log_lines(DAG_ID, run_id):
             if (progress := PROGRESS.search(line)) and progress[1] not in printed:
+                if not printed:
+                    begin_growth()
                 printed.append(progress[1])
                 print(f"  {datetime.now():%H:%M:%S}  {progress[0]}", flush=True)
         time.sleep(0.5)
