@@ -18,7 +18,7 @@ PARTICIPANT_IDS = [f"5e{number:022x}" for number in range(20)]
 UNKNOWN_ID = "ffff00000000000000000bad"
 
 DAGS = """
-from datetime import datetime
+from datetime import datetime, timedelta
 try:
     from airflow.sdk import DAG, task
 except ImportError:
@@ -35,7 +35,8 @@ START = {"schedule": None, "start_date": datetime(2026, 1, 1)}
 def passed():
     return IDS
 
-with DAG("works", **START):
+# Retries, for Airflow 3.0 on SQLite may start a task a moment before it has noted that it does.
+with DAG("works", default_args={"retries": 3, "retry_delay": timedelta(seconds=1)}, **START):
     ProlificListParticipantGroupsOperator(task_id="list", filter={"workspace_id": "64a000000000000000000001"})
     (
         ProlificAddParticipantsOperator(
