@@ -35,7 +35,7 @@ def woken_by_growth() -> None:
     milestone. The run takes over the members that its warehouse table does not have yet, so it is harmless to repeat.
     """
 
-    @task
+    @task(multiple_outputs=False)  # Airflow 3.0 takes no null for an XCom of its own
     def read_event(triggering_asset_events: Any = None) -> dict[str, Any]:
         [*_, event] = triggering_asset_events[screened_participants]
         return event.extra["payload"]
