@@ -176,11 +176,8 @@ def check_limit(value: Any, what: str) -> int | None:
     """
     limit = value
     if isinstance(value, str):
-        text = value.strip()
-        if text.lower() == "none":
-            limit = None
-        elif text.isascii() and text.isdigit() and len(text) <= 18:
-            limit = int(text)
+        number = _read_decimal(value)
+        limit = None if value.strip().lower() == "none" else value if number is None else number
     if limit is not None and (type(limit) is not int or limit < 0):
         raise ProlificValueError(f"{what} must be a whole number from 0 upwards, or None, not {shorten(value)}")
     return limit
@@ -207,9 +204,7 @@ def check_count(value: Any, what: str) -> int:
     """
     count = None
     if isinstance(value, str):
-        text = value.strip()
-        if text.isascii() and text.isdigit() and len(text) <= 18:
-            count = int(text)
+        count = _read_decimal(value)
     elif not isinstance(value, bool):
         try:
             count = operator.index(value)
@@ -218,6 +213,12 @@ def check_count(value: Any, what: str) -> int:
     if count is None or not 1 <= count <= MAX_COUNT:
         raise ProlificValueError(f"{what} must be a whole number of participants, at least 1, not {shorten(value)}")
     return count
+
+
+def _read_decimal(value: str) -> int | None:
+    """Return the number that a text of up to 18 decimal digits means, or ``None`` for any other text."""
+    text = value.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
 def check_choice(what: str, value: Any, choices: tuple[str, ...]) -> None:

@@ -293,6 +293,12 @@ class _ParticipantsOperator(BaseOperator):
         self.participant_ids = _participant_ids_field(participant_ids)
         self.prolific_conn_id = prolific_conn_id
 
+    def _read_summary(self, hook: ProlificHook) -> ParticipantGroupSummary:
+        """Return the group as it is after a change: read anew, never derived from the answer to the change."""
+        group = _read_live_group(hook, self.participant_group_id)
+        self.log.info("Participant group %r now has %d participants", group["name"], group["participant_count"])
+        return ParticipantGroupSummary(id=group["id"], name=group["name"], participant_count=group["participant_count"])
+
 
 class ProlificAddParticipantsOperator(_ParticipantsOperator):
     """Add participants to a group.
@@ -326,9 +332,7 @@ class ProlificAddParticipantsOperator(_ParticipantsOperator):
 
         with closing(ProlificHook(self.prolific_conn_id)) as hook:
             hook.add_participants(self.participant_group_id, self.participant_ids)
-            group = _read_live_group(hook, self.participant_group_id)
-        self.log.info("Participant group %r now has %d participants", group["name"], group["participant_count"])
-        return _summarise(group)
+            return self._read_summary(hook)
 
 
 class ProlificRemoveParticipantsOperator(_ParticipantsOperator):
@@ -364,9 +368,7 @@ class ProlificRemoveParticipantsOperator(_ParticipantsOperator):
 
         with closing(ProlificHook(self.prolific_conn_id)) as hook:
             hook.remove_participants(self.participant_group_id, self.participant_ids)
-            group = _read_live_group(hook, self.participant_group_id)
-        self.log.info("Participant group %r now has %d participants", group["name"], group["participant_count"])
-        return _summarise(group)
+            return self._read_summary(hook)
 
 
 class ProlificSyncParticipantsOperator(_ParticipantsOperator):
@@ -678,7 +680,3 @@ def _read_live_group(hook: ProlificHook, participant_group_id: str) -> Participa
 
 def _list_participant_ids(hook: ProlificHook, participant_group_id: str) -> list[str]:
     return [membership["participant_id"] for membership in hook.list_participants(participant_group_id)]
-
-
-def _summarise(group: ParticipantGroup) -> ParticipantGroupSummary:
-    return ParticipantGroupSummary(id=group["id"], name=group["name"], participant_count=group["participant_count"])
