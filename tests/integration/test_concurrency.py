@@ -1,6 +1,7 @@
 """What each of two tasks sees that meet at one group."""
 
 import asyncio
+import inspect
 import threading
 import time
 from collections.abc import Callable
@@ -44,8 +45,13 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
     return results
 
 
+def execute(operator: Any) -> Any:
+    """Run an operator in any thread: Airflow 2.11's guard around ``execute`` works in the main one alone."""
+    return inspect.unwrap(type(operator).execute)(operator, {})
+
+
 def create() -> dict[str, Any]:
-    return ProlificCreateParticipantGroupOperator(task_id="create", name="New").execute({})
+    return execute(ProlificCreateParticipantGroupOperator(task_id="create", name="New"))
 
 
 def test_two_creations_at_once_are_told_by_the_next_one(emulator: Emulator) -> None:
@@ -69,9 +75,9 @@ def test_two_syncs_at_once_lose_nobody_whom_both_want_and_a_later_one_ends_right
     group_id = emulator.create_group("Mirrored", participant_ids=IDS[:30])
 
     def sync(ids: list[str]) -> dict[str, Any]:
-        return ProlificSyncParticipantsOperator(
-            task_id="sync", participant_group_id=group_id, participant_ids=ids
-        ).execute({})
+        return execute(
+            ProlificSyncParticipantsOperator(task_id="sync", participant_group_id=group_id, participant_ids=ids)
+        )
 
     results = at_once(lambda: sync(IDS[10:40]), lambda: sync(IDS[20:50]))
 
@@ -96,7 +102,7 @@ def test_wait_for_a_group_that_is_deleted_meanwhile(emulator: Emulator, if_missi
         waiting = asyncio.create_task(wait())
         await asyncio.sleep(1)
         delete = ProlificDeleteParticipantGroupOperator(task_id="delete", participant_group_id=group_id)
-        await asyncio.to_thread(delete.execute, {})
+        await asyncio.to_thread(execute, delete)
         [event] = await waiting
         return event
 
