@@ -12,6 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from real_airflow import RealAirflow
 
 from airflow_provider_prolific.emulator import Emulator
+from airflow_provider_prolific.links import STUDY_PAGE
 
 EXAMPLES = Path(__file__).parent.parent.parent / "example_dags"
 DAG_ID = "gate_on_group_size"
@@ -124,7 +125,7 @@ def test_connection_test_says_why_a_token_is_refused(page: Page, airflow: RealAi
 
 
 @pytest.mark.usefixtures("saved_connection")
-def test_wait_shows_its_progress_while_deferred_and_its_groups_afterwards(
+def test_wait_shows_its_progress_and_study_while_deferred_and_its_groups_afterwards(
     page: Page, airflow: RealAirflow, prolific: Emulator, screenshot: Callable[..., None]
 ) -> None:
     group_id = prolific.group_id(GROUP)
@@ -148,6 +149,9 @@ def test_wait_shows_its_progress_while_deferred_and_its_groups_afterwards(
         expect(state).to_be_visible()
     expect(page.get_by_text(re.compile(r"has 23 of 30 \(76%\), \+7, about \d+ s to go"))).to_be_visible()
     screenshot(page, "progress-while-deferred")
+    page.get_by_role("link", name="Details", exact=True).click()
+    study = page.get_by_role("link", name="Feeder study")
+    expect(study).to_have_attribute("href", f"{STUDY_PAGE}64d000000000000000000001")
 
     prolific.set_group(group_id, participant_count=31)
     assert airflow.wait_for_run(DAG_ID, run_id) == "success"
