@@ -152,13 +152,14 @@ def test_body_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
     [
         b'{"results": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b'{"results": [{"id": "a", "name": "\\ud800", "participant_count": 1}]}',
+        b'{"results": [{"id": "a", "name": "\\uDFFF", "participant_count": 1}]}',
         b'{"results": [{"id": "a", "name": "a", "participant_count": 1, "description": NaN}]}',
         b'{"results": [{"id": "a", "name": "a", "participant_count": 1' + b"0" * 5000 + b"}]}",
         b'{"results": [{"id": "a", "name": "a", "participant_count": 1' + b"0" * 30 + b"}]}",
         b"\xff\xfe",
         b"",
     ],
-    ids=["nested", "lone surrogate", "NaN", "5,000 digits", "31 digits", "no text", "nothing"],
+    ids=["nested", "half a character", "its other half", "NaN", "5,000 digits", "31 digits", "no text", "nothing"],
 )
 def test_body_that_cannot_be_right_is_refused(monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
     def answer(client: socket.socket) -> None:

@@ -37,9 +37,9 @@ def test_a_change_is_told_with_its_size():
 
 def test_growth_is_told_with_an_estimate_of_when_the_target_is_reached():
     progress = Progress()
-    progress.line([status(120)], 0)
+    progress.line([status(120)], 5000)
 
-    assert progress.line([status(150)], 60) == "'Screened adults' has 150 of 300 (50%), +30, about 5 min to go"
+    assert progress.line([status(150)], 5060) == "'Screened adults' has 150 of 300 (50%), +30, about 5 min to go"
 
 
 def test_the_growth_is_since_the_last_line_and_the_trend_since_the_first_look():

@@ -251,6 +251,12 @@ class TestConfirm:
         with pytest.raises(ProlificError):
             Gate({"g1": 10}).confirm([status])
 
+    @pytest.mark.parametrize("junk", [None, "A", {}, {"id": "g2"}])
+    def test_one_good_status_does_not_vouch_for_another(self, junk):
+        for statuses in ([self.STATUS, junk], [junk, self.STATUS]):
+            with pytest.raises(ProlificError, match=r"not for these targets"):
+                Gate({"g1": 10, "A": 10}, "any").confirm(statuses)
+
     def test_another_group_with_the_same_target_count_is_refused(self):
         other = {**self.STATUS, "id": "g2", "name": "B"}
 
