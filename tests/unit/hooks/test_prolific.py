@@ -1158,6 +1158,7 @@ class TestRetries:
             ProlificHook(max_retries=2).get_user()
 
         assert len(local_api.asked) == 3
+        assert sum(pauses) >= 0.5  # before the second repetition
         assert str(failure.value).isprintable()
         assert token not in str(failure.value)
 

@@ -151,6 +151,11 @@ class TestArguments:
         with pytest.raises(ProlificValueError, match=reason):
             make(operator_class, **arguments)
 
+    @pytest.mark.parametrize("argument", [{"allow_empty": "maybe"}, {"max_removals": -1}])
+    def test_a_bad_one_beside_a_template_is_refused_while_the_dag_is_parsed(self, argument):
+        with pytest.raises(ProlificValueError, match="|".join(argument)):
+            make(ProlificSyncParticipantsOperator, participant_ids="{{ ids }}", **argument)
+
     @pytest.mark.parametrize(("operator_class", "arguments", "reason"), REFUSED)
     def test_a_bad_one_that_was_templated_is_refused_in_the_same_words_at_run_time(
         self, api, operator_class, arguments, reason
