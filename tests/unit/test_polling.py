@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterator
 
@@ -122,6 +123,23 @@ def test_patience_of_the_one_who_asks_ends_too(questions: Questions) -> None:
         questions.seconds = 0.3
         with pytest.raises(TimeoutError):
             await poll.look(loop.time(), patience=0.1)
+
+    run(program)
+
+
+@pytest.mark.parametrize("ending", ["answered", "failed", "out of patience", "cancelled"])
+def test_one_who_has_asked_leaves_no_timer(questions: Questions, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    async def program(poll, loop):
+        questions.seconds = 0.2
+        if ending == "failed":
+            monkeypatch.setattr(polling, "_list_groups", lambda key: 1 / 0)
+        before = timers(loop)
+        look = asyncio.create_task(poll.look(loop.time(), patience=0.1 if ending == "out of patience" else math.inf))
+        await asyncio.sleep(0.05)
+        if ending == "cancelled":
+            look.cancel()
+        await asyncio.gather(look, return_exceptions=True)
+        assert timers(loop) == before
 
     run(program)
 
