@@ -635,6 +635,16 @@ class TestOnTheWorker:
         with pytest.raises(AirflowSensorTimeout):
             task.execute(context)
 
+    def test_a_task_that_runs_again_tells_its_progress_again(self, api, connection, group, record_log):
+        recorded = record_log(ProlificParticipantGroupSensor)
+        task = sensor(timeout=0)
+        for _ in range(2):
+            api.lists(group("g1", NAME, 120))
+            with pytest.raises(AirflowSensorTimeout):
+                task.execute({})
+
+        assert len([line for line in recorded.lines if "has 120 of 300 (40%)" in line]) == 2
+
 
 class TestDeferral:
     def test_a_wait_that_is_not_over_is_handed_to_the_trigger(self, api, connection, group):
