@@ -100,6 +100,13 @@ def test_every_step_is_a_milestone(group: Callable[[int], None]) -> None:
 
 
 @needs_airflow_3
+def test_first_participant_can_be_a_milestone(group: Callable[[int], None]) -> None:
+    events = asyncio.run(watch([lambda: group(0), lambda: group(1), lambda: group(2)], every=1))
+
+    assert [event["milestone"] for event in events] == [1, 2]
+
+
+@needs_airflow_3
 def test_restarted_trigger_goes_on_from_the_store(group: Callable[[int], None]) -> None:
     store = Store()
     before = asyncio.run(watch([lambda: group(12)], store=store))
