@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, TypeGuard
 
 from airflow_provider_prolific.exceptions import ProlificValueError
@@ -174,11 +175,10 @@ def check_limit(value: Any, what: str) -> int | None:
     :param what: The argument's name, for the message.
     :raises ProlificValueError: anything else.
     """
-    limit = value
-    if isinstance(value, str):
-        number = _read_decimal(value)
-        limit = None if value.strip().lower() == "none" else value if number is None else number
-    if limit is not None and (type(limit) is not int or limit < 0):
+    if value is None or (isinstance(value, str) and value.strip().lower() == "none"):
+        return None
+    limit = _read_decimal(value) if isinstance(value, str) else value
+    if type(limit) is not int or limit < 0:
         raise ProlificValueError(f"{what} must be a whole number from 0 upwards, or None, not {shorten(value)}")
     return limit
 
@@ -206,10 +206,8 @@ def check_count(value: Any, what: str) -> int:
     if isinstance(value, str):
         count = _read_decimal(value)
     elif not isinstance(value, bool):
-        try:
+        with suppress(TypeError):
             count = operator.index(value)
-        except TypeError:
-            count = None
     if count is None or not 1 <= count <= MAX_COUNT:
         raise ProlificValueError(f"{what} must be a whole number of participants, at least 1, not {shorten(value)}")
     return count

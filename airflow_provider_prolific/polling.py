@@ -185,7 +185,8 @@ def shared_poll(key: PollKey) -> Iterator[SharedPoll]:
     """
     loop = asyncio.get_running_loop()
     polls = _polls.setdefault(loop, {})
-    poll = polls.setdefault(key, SharedPoll(key))
+    if (poll := polls.get(key)) is None:
+        poll = polls[key] = SharedPoll(key)
     poll.waiters += 1
     try:
         yield poll

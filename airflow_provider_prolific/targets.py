@@ -81,9 +81,17 @@ class GroupIndex:
                 f"no participant group has the id or the exact name {shorten(key)} in this scope: "
                 "it may have been deleted, or lie in another workspace"
             )
-        if group.get("is_deleted"):
-            raise ProlificError(f"participant group {shorten(group['name'])} ({group['id']}) has been deleted")
+        check_live(group)
         return group
+
+
+def check_live(group: Mapping[str, Any]) -> None:
+    """Refuse a group that has been deleted.
+
+    :raises ProlificError: with its name and id.
+    """
+    if group.get("is_deleted"):
+        raise ProlificError(f"participant group {shorten(group['name'])} ({group['id']}) has been deleted")
 
 
 @dataclass(frozen=True)
@@ -172,7 +180,7 @@ def _is_status(status: Any) -> bool:
         and status.keys() == TargetStatus.__annotations__.keys()
         and isinstance(status["id"], (str, type(None)))
         and isinstance(status["name"], str)
-        and type(status["participant_count"]) in ((int,) if status["id"] is not None else (type(None),))
+        and type(status["participant_count"]) is (type(None) if status["id"] is None else int)
         and type(status["target_count"]) is int
         and type(status["reached"]) is bool
     )

@@ -636,7 +636,6 @@ class _Retry(Retry):
             status_forcelist=frozenset({429, 500, 502, 503, 504} if repeatable else {429}),
             allowed_methods=None,
             backoff_factor=0.5,
-            raise_on_status=False,
         )
 
     def is_used_up(self) -> bool:

@@ -23,6 +23,7 @@ from airflow_provider_prolific.arguments import (
 )
 from airflow_provider_prolific.exceptions import ProlificApiError, ProlificError, ProlificValueError
 from airflow_provider_prolific.links import FeederStudyLink, name_feeder_study
+from airflow_provider_prolific.targets import check_live
 from airflow_provider_prolific.version_compat import BaseOperator
 
 if TYPE_CHECKING:
@@ -673,8 +674,7 @@ def _participant_ids_field(participant_ids: Any) -> Any:
 
 def _read_live_group(hook: ProlificHook, participant_group_id: str) -> ParticipantGroup:
     group = hook.get_participant_group(participant_group_id)
-    if group.get("is_deleted"):
-        raise ProlificError(f"participant group {shorten(group['name'])} ({group['id']}) has been deleted")
+    check_live(group)
     return group
 
 
