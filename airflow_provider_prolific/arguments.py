@@ -1,18 +1,33 @@
 """What callers may pass, checked in the same words wherever it arrives.
 
-Operators and the sensor call these while a DAG file is parsed (so: no imports that cost time), the hook calls them
-again with the rendered values.
+Every check is called as ``check(value, name)``: it returns the value in its normal form, or raises a
+``ProlificValueError`` that begins with the argument's name. Operators and sensors call the checks while a DAG file
+is parsed (so nothing here imports what costs time) and again when the templates are rendered; the hook calls them
+with what it is given.
 """
 
 from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeGuard
 
 from airflow_provider_prolific.exceptions import ProlificValueError
+from airflow_provider_prolific.text import is_storable, shorten
+
+if TYPE_CHECKING:
+    from airflow.sdk import XComArg
+
+    # What an author may write in a DAG file: the value, a template that renders it, or the output of a task.
+    TextArgument: TypeAlias = str | XComArg
+    FlagArgument: TypeAlias = bool | str | XComArg
+    NumberArgument: TypeAlias = int | str | XComArg
+    FilterArgument: TypeAlias = Mapping[str, str | XComArg] | str | XComArg
+    ParticipantIdsArgument: TypeAlias = Iterable[str | XComArg] | str | XComArg
+
+Check: TypeAlias = Callable[[Any, str], Any]
 
 #: The scopes that Prolific's listing of participant groups knows.
 SCOPES = ("workspace_id", "project_id")
@@ -24,70 +39,61 @@ MAX_COUNT = 10**18 - 1
 MIN_POKE_INTERVAL_SECONDS = 0.1
 
 _ID = re.compile(r"[^\s/\\]{1,255}")
-_ACTIVE_TEXTS = {"true": True, "false": False, "none": None}
+_RENDERED = {"true": True, "false": False, "none": None}
 
 
-def check_id(value: Any, what: str) -> str:
-    """Return an id that can stand in a URL's path.
-
-    :param value: The id as the caller gave it.
-    :param what: What the id is of, for the message, such as ``"participant_group_id"``.
-    :raises ProlificValueError: not a text, empty, over 255 characters, a dot segment, or with a slash, white space
-        or a control character.
-    """
-    if not _is_id(value):
+def check_id(value: Any, name: str) -> str:
+    """Return an id that can stand in the path of a URL."""
+    if not is_id(value):
         raise ProlificValueError(
-            f"{what} must be an id as Prolific shows it (a text without slashes, spaces or control characters), "
+            f"{name} must be an id as Prolific shows it (text without slashes, spaces or control characters), "
             f"not {shorten(value)}"
         )
     return value
 
 
-def _is_id(value: Any) -> TypeGuard[str]:
+def is_id(value: Any) -> TypeGuard[str]:
+    """Tell whether a value can be an id: printable text of at most 255 characters, without slashes and spaces."""
     return (
         isinstance(value, str) and _ID.fullmatch(value) is not None and value.isprintable() and value not in (".", "..")
     )
 
 
-def check_filter(value: Any) -> tuple[str, str] | None:
-    """Return the scope that a ``filter`` names, as ``(key, id)``, or ``None`` for the connection's default scope.
+def check_group(value: Any, name: str) -> str:
+    """Return what names a participant group: its id or its exact name."""
+    if not _says_something(value):
+        raise ProlificValueError(
+            f"{name} must be the id or the exact name of a participant group, not {shorten(value)}"
+        )
+    return value
 
-    :param value: ``None``, ``{"workspace_id": …}`` or ``{"project_id": …}``.
-    :raises ProlificValueError: anything else.
-    """
+
+def check_filter(value: Any, name: str) -> dict[str, str] | None:
+    """Return the scope that a filter names, as a dict with one key; ``None`` means the connection's default scope."""
     if value is None:
         return None
     if not isinstance(value, Mapping) or len(value) != 1 or next(iter(value)) not in SCOPES:
         raise ProlificValueError(
-            f'filter must be {{"workspace_id": …}} or {{"project_id": …}} with exactly one of the two keys, '
+            f'{name} must be {{"workspace_id": …}} or {{"project_id": …}} with exactly one of the two keys, '
             f"not {shorten(value)}; leave it out to use the connection's default scope"
         )
-    [(key, scope_id)] = value.items()
-    return key, check_id(scope_id, f"filter[{key!r}]")
+    return {key: check_id(scope_id, f"{name}[{key!r}]") for key, scope_id in value.items()}
 
 
-def check_active(value: Any) -> bool | None:
-    """Return which groups are meant: ``True`` live ones, ``False`` deleted ones, ``None`` both.
-
-    :param value: one of these, or its name as a rendered template brings it (``"True"``, ``"false"``, ``"None"``).
-    :raises ProlificValueError: anything else.
-    """
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.strip().lower() in _ACTIVE_TEXTS:
-        return _ACTIVE_TEXTS[value.strip().lower()]
+def check_active(value: Any, name: str) -> bool | None:
+    """Return which groups are meant: ``True`` live ones, ``False`` deleted ones, ``None`` both."""
+    active = _read_rendered(value)
+    if active is None or isinstance(active, bool):
+        return active
     raise ProlificValueError(
-        f"active must be True (live groups), False (deleted groups) or None (both), not {shorten(value)}"
+        f"{name} must be True (live groups), False (deleted groups) or None (both), not {shorten(value)}"
     )
 
 
-def check_participant_ids(value: Any) -> list[str]:
-    """Return the ids of participants: each once, in their order.
+def check_participant_ids(value: Any, name: str) -> list[str]:
+    """Return the ids of participants, each once, in their order.
 
-    The ids are personal data: a message names the position of a bad one, never an id.
-
-    :param value: A list, a tuple, or anything else that yields ids and is no text and no mapping.
-    :raises ProlificValueError: it is not that, or one of its items is no id.
+    The ids are personal data: an error gives the position of a wrong one, never an id.
     """
     if isinstance(value, (str, bytes, bytearray, Mapping)) or not isinstance(value, Iterable):
         hint = (
@@ -97,14 +103,14 @@ def check_participant_ids(value: Any) -> list[str]:
             else ""
         )
         raise ProlificValueError(
-            f"participant_ids must be a list of participant ids, not a value of type {type(value).__name__}{hint}"
+            f"{name} must be a list of participant ids, not a value of type {type(value).__name__}{hint}"
         )
     ids: dict[str, None] = {}
     for position, participant_id in enumerate(value, 1):
-        if not _is_id(participant_id):
+        if not is_id(participant_id):
             raise ProlificValueError(
-                f"participant_ids: the one at position {position} {_id_problem(participant_id)}; an id is a text "
-                "without slashes, spaces or control characters, of at most 255 characters"
+                f"{name}: the one at position {position} {_id_problem(participant_id)}; an id is text without slashes, "
+                "spaces or control characters, of at most 255 characters"
             )
         ids[participant_id] = None
     return list(ids)
@@ -112,120 +118,93 @@ def check_participant_ids(value: Any) -> list[str]:
 
 def _id_problem(value: Any) -> str:
     if not isinstance(value, str):
-        return f"is no text but of type {type(value).__name__}"
-    return "is no id" if value.strip() else "is blank"
+        return f"is not text but of type {type(value).__name__}"
+    return "is not an id" if value.strip() else "is blank"
 
 
-def check_owner(workspace_id: Any, organisation_id: Any) -> tuple[str, str] | None:
-    """Return to whom a new group belongs, as ``(key, id)``, or ``None`` for the connection's default workspace.
-
-    :raises ProlificValueError: both are given, or one is no id.
-    """
-    if workspace_id is not None and organisation_id is not None:
-        raise ProlificValueError(
-            "give workspace_id or organisation_id, not both: got "
-            f"workspace_id={shorten(workspace_id)}, organisation_id={shorten(organisation_id)}"
-        )
-    if organisation_id is not None:
-        return "organisation_id", check_id(organisation_id, "organisation_id")
-    return None if workspace_id is None else ("workspace_id", check_id(workspace_id, "workspace_id"))
-
-
-def check_name(value: Any) -> str:
+def check_name(value: Any, name: str) -> str:
     """Return the name of a group.
 
     White space around it is refused: Prolific might store the name without it, and the group would not be found
     again by its name.
-
-    :raises ProlificValueError: not a text, blank, or with white space around it.
     """
-    if not isinstance(value, str) or not value or value != value.strip():
-        raise ProlificValueError(f"name must be a text that neither begins nor ends with a space, not {shorten(value)}")
-    return value
-
-
-def check_text(value: Any, what: str) -> str:
-    """Return a text that says something.
-
-    :param what: The argument's name, for the message.
-    :raises ProlificValueError: not a text, or blank.
-    """
-    if not isinstance(value, str) or not value.strip():
-        raise ProlificValueError(f"{what} must be a text that is not blank, not {shorten(value)}")
-    return value
-
-
-def check_flag(value: Any, what: str) -> bool:
-    """Return a switch.
-
-    :param value: ``True`` or ``False``, or its name as a rendered template brings it (``"True"``, ``"false"``).
-    :param what: The argument's name, for the message.
-    :raises ProlificValueError: anything else.
-    """
-    flag = _ACTIVE_TEXTS.get(value.strip().lower()) if isinstance(value, str) else value
-    if not isinstance(flag, bool):
-        raise ProlificValueError(f"{what} must be True or False, not {shorten(value)}")
-    return flag
-
-
-def check_limit(value: Any, what: str) -> int | None:
-    """Return an upper limit, or ``None`` for no limit.
-
-    :param value: ``None`` or a whole number from 0 upwards, or its text as a template renders it.
-    :param what: The argument's name, for the message.
-    :raises ProlificValueError: anything else.
-    """
-    if value is None or (isinstance(value, str) and value.strip().lower() == "none"):
-        return None
-    limit = _read_decimal(value) if isinstance(value, str) else value
-    if type(limit) is not int or limit < 0:
-        raise ProlificValueError(f"{what} must be a whole number from 0 upwards, or None, not {shorten(value)}")
-    return limit
-
-
-def check_group(value: Any, what: str) -> str:
-    """Return what names a participant group: an id or an exact name.
-
-    :raises ProlificValueError: not a text, or a blank one.
-    """
-    if not isinstance(value, str) or not value.strip():
+    if not _says_something(value) or value != value.strip():
         raise ProlificValueError(
-            f"{what} must be the id or the exact name of a participant group, not {shorten(value)}"
+            f"{name} must be text that neither begins nor ends with white space, not {shorten(value)}"
         )
     return value
 
 
-def check_count(value: Any, what: str) -> int:
-    """Return a participant count as a number.
+def check_text(value: Any, name: str) -> str:
+    """Return text that says something."""
+    if not _says_something(value):
+        raise ProlificValueError(f"{name} must be text that is not blank, not {shorten(value)}")
+    return value
 
-    :param value: A whole number of at least 1, or its text in decimal digits, as a template renders it.
-    :param what: The argument's name, for the message.
-    :raises ProlificValueError: zero, negative, fractional, boolean, empty, or no number at all.
-    """
-    count = None
-    if isinstance(value, str):
-        count = _read_decimal(value)
-    elif not isinstance(value, bool):
-        with suppress(TypeError):
-            count = operator.index(value)
+
+def _says_something(value: Any) -> TypeGuard[str]:
+    """Tell whether a value is text that is not blank and that every database stores."""
+    return isinstance(value, str) and bool(value.strip()) and is_storable(value)
+
+
+def check_flag(value: Any, name: str) -> bool:
+    """Return a switch: ``True`` or ``False``, also as a template renders them."""
+    flag = _read_rendered(value)
+    if not isinstance(flag, bool):
+        raise ProlificValueError(f"{name} must be True or False, not {shorten(value)}")
+    return flag
+
+
+def check_limit(value: Any, name: str) -> int | None:
+    """Return an upper limit: a whole number from 0 upwards, also as text, or ``None`` for no limit."""
+    if _read_rendered(value) is None:
+        return None
+    limit = _read_whole_number(value)
+    if limit is None or not 0 <= limit <= MAX_COUNT:
+        raise ProlificValueError(f"{name} must be a whole number from 0 upwards, or None, not {shorten(value)}")
+    return limit
+
+
+def check_count(value: Any, name: str) -> int:
+    """Return a participant count: a whole number from 1 upwards, also as text."""
+    count = _read_whole_number(value)
     if count is None or not 1 <= count <= MAX_COUNT:
-        raise ProlificValueError(f"{what} must be a whole number of participants, at least 1, not {shorten(value)}")
+        raise ProlificValueError(f"{name} must be a whole number of participants, at least 1, not {shorten(value)}")
     return count
 
 
-def _read_decimal(value: str) -> int | None:
-    """Return the number that a text of up to 18 decimal digits means, or ``None`` for any other text."""
-    text = value.strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+def _read_rendered(value: Any) -> Any:
+    """Return what the text of a rendered ``True``, ``False`` or ``None`` means, and anything else as it is."""
+    return _RENDERED.get(value.strip().lower(), value) if isinstance(value, str) else value
 
 
-def check_choice(what: str, value: Any, choices: tuple[str, ...]) -> None:
-    """Refuse a value that is none of the choices.
+def _read_whole_number(value: Any) -> int | None:
+    """Return the number that a value is or that its text says; ``None`` for a fraction, a switch or no number."""
+    if isinstance(value, bool):
+        return None
+    with suppress(TypeError, ValueError):
+        return int(value) if isinstance(value, str) else operator.index(value)
+    return None
 
-    :raises ProlificValueError: with the choices and the value.
-    """
-    if not isinstance(value, str) or value not in choices:
-        raise ProlificValueError(f"{what} must be {' or '.join(map(repr, choices))}, not {shorten(value)}")
+
+def one_of(*choices: str) -> Check:
+    """Return the check of an argument that is one of some texts."""
+
+    def check_choice(value: Any, name: str) -> str:
+        if not isinstance(value, str) or value not in choices:
+            raise ProlificValueError(f"{name} must be {' or '.join(map(repr, choices))}, not {shorten(value)}")
+        return value
+
+    return check_choice
+
+
+def optional(check: Check) -> Check:
+    """Return a check that lets ``None`` pass."""
+
+    def check_optional(value: Any, name: str) -> Any:
+        return None if value is None else check(value, name)
+
+    return check_optional
 
 
 def is_templated(value: Any) -> bool:
@@ -239,17 +218,52 @@ def is_templated(value: Any) -> bool:
     return hasattr(value, "resolve")
 
 
-def check_unless_templated(check: Callable[..., Any], *values: Any) -> None:
-    """Apply a check at parse time, unless one of its values is only known at run time."""
-    if not any(is_templated(value) for value in values):
-        check(*values)
+class CheckedArguments:
+    """The arguments of an operator or a sensor: checked while the DAG is parsed and again at run time.
 
+    A class says its own arguments in ``checks``; those of its bases are added, and ``template_fields`` follow.
+    """
 
-def shorten(value: Any, limit: int = 100) -> str:
-    """Return a value's ``repr`` for a message: one line, printable, of at most ``limit`` characters."""
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - a foreign __repr__ must not replace the message it was wanted for
-        text = f"an object of type {type(value).__name__}"
-    text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[: limit * 2])
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    #: Each argument with its check, in the order of the template fields.
+    checks: ClassVar[Mapping[str, Check]] = {}
+    template_fields: Any = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.checks = {
+            name: check for base in reversed(cls.__mro__) for name, check in vars(base).get("checks", {}).items()
+        }
+        cls.template_fields = (*cls.checks, "prolific_conn_id")
+
+    def set_arguments(self, *, prolific_conn_id: str, **arguments: Any) -> None:
+        """Keep the arguments as they were given, after checking those that are known while the DAG is parsed.
+
+        :raises ProlificValueError: one of them is wrong.
+        """
+        self.prolific_conn_id = prolific_conn_id
+        known = {}
+        for name, given in arguments.items():
+            value = list(given) if isinstance(given, Iterator) else given  # an iterator can be read once only
+            setattr(self, name, value)
+            if not is_templated(value):
+                known[name] = self.checks[name](value, name)
+        if len(known) == len(arguments):
+            self.check_together(known)
+
+    def checked_arguments(self) -> dict[str, Any]:
+        """Return all arguments in their normal form, once the templates are rendered.
+
+        :raises ProlificValueError: one of them is wrong, in the same words as while the DAG is parsed.
+        """
+        arguments = {name: check(getattr(self, name), name) for name, check in self.checks.items()}
+        self.check_together(arguments)
+        return arguments
+
+    def check_together(self, arguments: Mapping[str, Any]) -> None:
+        """Refuse values that do not go with each other; a class overrides this where it has such a rule.
+
+        It is called while the DAG is parsed, unless one of the values is only known at run time, and at run time.
+
+        :param arguments: All of them, in their normal form.
+        :raises ProlificValueError: with the arguments' names.
+        """

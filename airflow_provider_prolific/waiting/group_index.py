@@ -1,0 +1,138 @@
+"""Which participant group is meant by an id or a name.
+
+Pure: it knows neither Airflow nor HTTP, and asks of a group no more than its ``id`` and its ``name``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+from airflow_provider_prolific.exceptions import ProlificError
+from airflow_provider_prolific.text import shorten
+
+#: How many groups a message offers, and among how many close names are looked for: the comparison is slow.
+MAX_SUGGESTIONS = 3
+MAX_COMPARED = 500
+MAX_COMPARED_LENGTH = 100
+
+
+class GroupIndex:
+    """The groups of one listing, found by id or by exact name.
+
+    Names are compared in Unicode's composed form (NFC): "Día" is one name, however it was typed. A live group whose
+    name only *looks* like the one asked for (other case, other white space) is neither taken nor ignored: it is an
+    error that names it.
+
+    :param groups: Participant groups in the API's own field names.
+    """
+
+    def __init__(self, groups: Iterable[Mapping[str, Any]]) -> None:
+        self._by_id: dict[str, Mapping[str, Any]] = {}
+        self._by_name: dict[str, list[Mapping[str, Any]]] = {}
+        for group in groups:
+            self._by_id[group["id"]] = group
+            self._by_name.setdefault(_composed(group["name"]), []).append(group)
+
+    def find(self, key: str) -> Mapping[str, Any] | None:
+        """Return the group with this id or, failing that, with exactly this name; ``None`` where there is none.
+
+        Live groups go before deleted ones of the same name.
+
+        :raises ProlificError: several groups share the name, or only a live look-alike has it.
+        """
+        if (group := self._by_id.get(key) or self.named(key)) is not None:
+            return group
+        if similar := self.similar(key):
+            raise ProlificError(f"{_absence(key)}; did you mean {describe_groups(similar)}?")
+        return None
+
+    def named(self, name: str) -> Mapping[str, Any] | None:
+        """Return the group with exactly this name, whatever looks like it; ``None`` where there is none.
+
+        :raises ProlificError: several groups share the name.
+        """
+        named = self._by_name.get(_composed(name), [])
+        candidates = [group for group in named if not group.get("is_deleted")] or named
+        if len(candidates) > 1:
+            ids = ", ".join(sorted(group["id"] for group in candidates))
+            raise ProlificError(
+                f"{len(candidates)} participant groups are named {shorten(name)}: {ids}. "
+                "Use the id of the one that you mean, or rename the others"
+            )
+        return candidates[0] if candidates else None
+
+    def require(self, key: str) -> Mapping[str, Any]:
+        """Return the live group with this id or exact name.
+
+        :raises ProlificError: there is none (the error says which names are close), it has been deleted, or several
+            share the name.
+        """
+        group = self.find(key)
+        if group is None:
+            close = self._close(key)
+            raise ProlificError(
+                f"{_absence(key)}: it may have been deleted, or lie in another workspace"
+                + (f"; did you mean {describe_groups(close)}?" if close else "")
+            )
+        check_live(group)
+        return group
+
+    def similar(self, key: str) -> list[Mapping[str, Any]]:
+        """Return the live groups whose names only look like this one: other case or white space, same letters."""
+        composed = _composed(key)
+        return [group for group in self._by_look.get(_look(key), []) if _composed(group["name"]) != composed]
+
+    @cached_property
+    def _by_look(self) -> dict[str, list[Mapping[str, Any]]]:
+        by_look: dict[str, list[Mapping[str, Any]]] = {}
+        for group in self._live():
+            by_look.setdefault(_look(group["name"]), []).append(group)
+        return by_look
+
+    def _live(self) -> Iterable[Mapping[str, Any]]:
+        return (group for group in self._by_id.values() if not group.get("is_deleted"))
+
+    def _close(self, key: str) -> list[Mapping[str, Any]]:
+        """Return a few live groups whose names are close to this one, the closest first."""
+        names = {
+            look: group
+            for group in islice(self._live(), MAX_COMPARED)
+            if len(look := _look(group["name"])) <= MAX_COMPARED_LENGTH
+        }
+        close = difflib.get_close_matches(_look(key)[:MAX_COMPARED_LENGTH], names, MAX_SUGGESTIONS, cutoff=0.75)
+        return [names[look] for look in close]
+
+
+def check_live(group: Mapping[str, Any]) -> None:
+    """Refuse a group that has been deleted.
+
+    :raises ProlificError: with its name and id.
+    """
+    if group.get("is_deleted"):
+        raise ProlificError(f"participant group {shorten(group['name'])} ({group['id']}) has been deleted")
+
+
+def describe_groups(groups: Iterable[Mapping[str, Any]]) -> str:
+    """Return groups in words for a question: ``'Wave 1 ' (64e…) or 'wave 1' (64e…)``."""
+    return " or ".join(
+        f"{shorten(group['name'])} ({shorten(group['id'])[1:-1]})" for group in islice(groups, MAX_SUGGESTIONS)
+    )
+
+
+def _absence(key: str) -> str:
+    return f"no participant group has the id or the exact name {shorten(key)} in this scope"
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _look(name: str) -> str:
+    """Return what people see of a name: no case, no width of white space, no characters that are not shown."""
+    shown = "".join(char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) != "Cf")
+    return " ".join(unicodedata.normalize("NFKC", shown.casefold()).split())
