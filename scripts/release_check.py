@@ -40,12 +40,12 @@ def run(*command: str | Path, **settings: str) -> str:
     return finished.stdout
 
 
-def check(wheel: Path, version: str, interpreter: str, emulator: Emulator) -> None:
+def check(wheel: Path, airflow: str, interpreter: str, emulator: Emulator) -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         python = home / "venv" / "bin" / "python"
         run(UV, "venv", "--quiet", "--python", interpreter, home / "venv")
-        constraints = ROOT / "constraints" / f"airflow-{version}.txt"
+        constraints = ROOT / "constraints" / f"airflow-{airflow}.txt"
         run(UV, "pip", "install", "--quiet", "--python", python, "--constraints", constraints, wheel)
         settings = {
             "AIRFLOW_HOME": folder,
@@ -57,13 +57,13 @@ def check(wheel: Path, version: str, interpreter: str, emulator: Emulator) -> No
         (home / "dags").mkdir()
         example = ROOT / "example_dags" / "gate_on_group_size.py"
         (home / "dags" / example.name).write_text(example.read_text())
-        print(f"Airflow {version}:", run(python, "-c", IMPORT_ALL, **settings).strip())
+        print(f"Airflow {airflow}:", run(python, "-c", IMPORT_ALL, **settings).strip())
         run(python, "-m", "airflow", "db", "migrate", **settings)
         assert "airflow-provider-prolific" in run(python, "-m", "airflow", "providers", "list", **settings)
         emulator.reset()
         run(python, "-m", "airflow", "dags", "test", "gate_on_group_size", **settings)
         assert emulator.request_count() >= 2
-        print(f"Airflow {version}: {example.name} waited and went on, after {emulator.request_count()} requests")
+        print(f"Airflow {airflow}: {example.name} waited and went on, after {emulator.request_count()} requests")
 
 
 def main() -> None:
@@ -73,8 +73,10 @@ def main() -> None:
         run(sys.executable, "-m", "twine", "check", "--strict", *files)
         print("built and checked:", ", ".join(path.name for path in files))
         [wheel] = (path for path in files if path.suffix == ".whl")
-        check(wheel, "2.11", ">=3.11,<3.13", emulator)
-        check(wheel, "3.3", sys.executable, emulator)
+        lines = (ROOT / "constraints" / "versions.txt").read_text().splitlines()
+        versions = [line.split() for line in lines if line and not line.startswith("#")]
+        for airflow, _release, _date, python, *_ in (versions[0], versions[-1]):
+            check(wheel, airflow, python, emulator)
 
 
 if __name__ == "__main__":

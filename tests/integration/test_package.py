@@ -64,12 +64,12 @@ def test_hook_works_in_a_plain_script(prolific_emulator: Emulator, tmp_path: Pat
     assert "researcher@example.com" in ran.stdout, ran.stderr
 
 
-def test_runtime_needs_airflow_and_requests_only() -> None:
+def test_runtime_needs_nothing_but_airflow_and_requests_with_its_urllib3() -> None:
     needed = [
         requirement for requirement in requires("airflow-provider-prolific") or [] if "extra ==" not in requirement
     ]
 
-    assert sorted(requirement.split(">=")[0] for requirement in needed) == ["apache-airflow", "requests"]
+    assert sorted(requirement.split(">=")[0] for requirement in needed) == ["apache-airflow", "requests", "urllib3"]
 
 
 @pytest.fixture(scope="module")
