@@ -2,9 +2,10 @@
 # Needed: Python 3.11 or newer, make, a package index. Everything stays inside this folder.
 
 PYTHON ?= python3
-NEWEST := 3.3
-OLDEST := 2.11
-SUPPORTED := 2.11 3.0 3.1 3.2 3.3
+VERSIONS := constraints/versions.txt
+SUPPORTED := $(shell sed -n 's/^\([0-9.]*\) .*/\1/p' $(VERSIONS))
+OLDEST := $(firstword $(SUPPORTED))
+NEWEST := $(lastword $(SUPPORTED))
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -28,23 +29,30 @@ help:
 setup: $(VENV)/.ready
 .PHONY: setup
 
+# $(call install,environment,Airflow,extras,further packages)
+install = $(UV) pip install --quiet --python $(1)/bin/python --compile-bytecode \
+	--constraints constraints/airflow-$(2).txt --editable '.[$(3)]' $(4) && touch $(1)/.ready
+
 $(VENV)/.ready: pyproject.toml constraints/airflow-$(NEWEST).txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; choose one with make PYTHON=…")'
 	@echo "Setting up $(VENV): Airflow $(NEWEST), once"
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
-	@$(UV) pip install --quiet --python $(VENV)/bin/python --compile-bytecode \
-		--constraints constraints/airflow-$(NEWEST).txt --editable '.[emulator,test,lint,release]'
-	@touch $@
+	@$(call install,$(VENV),$(NEWEST),$(EXTRAS))
 
-# The same beside another Airflow: .venv-2.11, .venv-3.0, …
-.venv-%/.ready: pyproject.toml constraints/airflow-%.txt $(VENV)/.ready
-	@echo "Setting up .venv-$*: Airflow $*, once"
-	@$(UV) venv --quiet --clear --python '$(if $(filter 2.11,$*),>=3.11$(,)<3.13,$(VENV)/bin/python)' .venv-$*
-	@$(UV) pip install --quiet --python .venv-$*/bin/python --compile-bytecode \
-		--constraints constraints/airflow-$*.txt --editable '.[emulator,test]'
-	@touch $@
-, := ,
+# The others: .venv-2.11 and its like have another Airflow, the rest the newest.
+.venv-%/.ready: pyproject.toml $(VERSIONS) $(SUPPORTED:%=constraints/airflow-%.txt) $(VENV)/.ready
+	@echo "Setting up .venv-$*: Airflow $(AIRFLOW), once"
+	@$(UV) venv --quiet --clear --python "$$(awk '$$1 == "$(AIRFLOW)" { print $$4 }' $(VERSIONS))" .venv-$*
+	@$(call install,.venv-$*,$(AIRFLOW),$(EXTRAS),$(PACKAGES))
+
+AIRFLOW = $(or $(filter $*,$(SUPPORTED)),$(NEWEST))
+EXTRAS = emulator,test
+$(VENV)/.ready: EXTRAS := emulator,test,lint,release
+.venv-ui/.ready: EXTRAS := emulator,test,test-ui
+.venv-celery/.ready: EXTRAS := emulator,test,test-celery
+.venv-benchmark/.ready: EXTRAS := emulator
+.venv-benchmark/.ready: PACKAGES := apache-airflow-providers-http==6.3.0
 
 ## demo            a local Prolific, a real Airflow, and a pipeline that waits for a growing group
 demo: $(VENV)/.ready
@@ -65,18 +73,21 @@ lint: $(VENV)/.ready
 .PHONY: lint
 
 ## test            lint, then all tests on the newest supported Airflow
-test: lint
-	$(VENV)/bin/python -m pytest
+test: lint test-$(NEWEST)
 .PHONY: test
 
+# Most tests wait most of the time, so more of them run at once than there are cores.
+ALL_TESTS := -m pytest --numprocesses 4 --dist loadgroup
+
 ## test-2.11       all tests on one Airflow: test-2.11, test-3.0, test-3.1, test-3.2, test-3.3
-$(patsubst %,test-%,$(filter-out $(NEWEST),$(SUPPORTED))): test-%: .venv-%/.ready
-	.venv-$*/bin/python -m pytest
-test-$(NEWEST): test
+$(filter-out test-$(NEWEST),$(SUPPORTED:%=test-%)): test-%: .venv-%/.ready
+	.venv-$*/bin/python $(ALL_TESTS)
+test-$(NEWEST): $(VENV)/.ready
+	$(VENV)/bin/python $(ALL_TESTS)
 .PHONY: $(SUPPORTED:%=test-%)
 
-## test-matrix     all tests on every supported Airflow, one after the other
-test-matrix: test $(patsubst %,test-%,$(filter-out $(NEWEST),$(SUPPORTED)))
+## test-matrix     lint, then all tests on every supported Airflow, one after the other
+test-matrix: lint $(SUPPORTED:%=test-%)
 .PHONY: test-matrix
 
 ## test-full       the long forms of tests whose short forms always run (some minutes)
@@ -85,28 +96,16 @@ test-full: $(VENV)/.ready
 .PHONY: test-full
 
 ## test-ui         the connection form, a wait and its result in a real browser, on the newest Airflow and on 2.11
-test-ui: $(VENV)/.ready-ui .venv-$(OLDEST)/.ready
-	@$(VENV)/bin/python scripts/debian_packages.py chromium
-	$(VENV)/bin/python -m pytest tests/ui
+test-ui: .venv-ui/.ready .venv-$(OLDEST)/.ready
+	@$(VENV)/bin/python tests/support/debian_packages.py chromium
+	.venv-ui/bin/python -m pytest tests/ui
 .PHONY: test-ui
-
-$(VENV)/.ready-ui: $(VENV)/.ready
-	@$(UV) pip install --quiet --python $(VENV)/bin/python --compile-bytecode \
-		--constraints constraints/airflow-$(NEWEST).txt --editable '.[test-ui]'
-	@touch $@
 
 ## test-celery     a wait on CeleryExecutor with PostgreSQL and Redis, while its triggerer and its worker are killed
 test-celery: .venv-celery/.ready
-	@$(VENV)/bin/python scripts/debian_packages.py redis-server initdb postgres
+	@$(VENV)/bin/python tests/support/debian_packages.py redis-server initdb postgres
 	.venv-celery/bin/python -m pytest tests/celery
 .PHONY: test-celery
-
-.venv-celery/.ready: pyproject.toml constraints/airflow-$(NEWEST).txt $(VENV)/.ready
-	@echo "Setting up .venv-celery: Airflow $(NEWEST) with Celery, once"
-	@$(UV) venv --quiet --clear --python $(VENV)/bin/python .venv-celery
-	@$(UV) pip install --quiet --python .venv-celery/bin/python --compile-bytecode \
-		--constraints constraints/airflow-$(NEWEST).txt --editable '.[emulator,test,test-celery]'
-	@touch $@
 
 ## release-check   build, and run the wheel without extras beside the oldest and the newest Airflow
 release-check: $(VENV)/.ready
@@ -119,13 +118,6 @@ benchmark: .venv-benchmark/.ready
 	.venv-benchmark/bin/python benchmarks/importing.py
 	.venv-benchmark/bin/python benchmarks/listing.py
 .PHONY: benchmark
-
-.venv-benchmark/.ready: pyproject.toml constraints/airflow-$(NEWEST).txt $(VENV)/.ready
-	@echo "Setting up .venv-benchmark: Airflow $(NEWEST) with the http provider, once"
-	@$(UV) venv --quiet --clear --python $(VENV)/bin/python .venv-benchmark
-	@$(UV) pip install --quiet --python .venv-benchmark/bin/python --compile-bytecode \
-		--constraints constraints/airflow-$(NEWEST).txt --editable '.[emulator]' apache-airflow-providers-http==6.3.0
-	@touch $@
 
 ## audit           ask the package index for known vulnerabilities of the resolved set
 audit: $(VENV)/.ready

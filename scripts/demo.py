@@ -13,9 +13,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
-from real_airflow import RealAirflow
-
 from airflow_provider_prolific.emulator import Emulator
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
+
+from real_airflow import RealAirflow
 
 ROOT = Path(__file__).parent.parent
 DAG_ID = "gate_on_group_size"

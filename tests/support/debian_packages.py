@@ -1,6 +1,7 @@
 """Programs that some tests need beside Python: found on this machine, or installed from Debian's packages.
 
-From a shell: ``python scripts/debian_packages.py chromium``. As root what is missing is installed; else it says how.
+From a shell: ``python tests/support/debian_packages.py chromium``. As root it installs what is missing; otherwise it
+says how to.
 """
 
 from __future__ import annotations
