@@ -32,7 +32,12 @@ for statement in sys.argv[1:]:
     measured.append((time.process_time() - cpu, time.perf_counter() - wall, len(sys.modules) - modules))
 print(json.dumps(measured))
 """
-OURS = [f"airflow_provider_prolific.{kind}.participant_groups" for kind in ("operators", "sensors", "triggers")]
+OURS = [
+    "airflow_provider_prolific.operators.participant_groups",
+    "airflow_provider_prolific.operators.participants",
+    "airflow_provider_prolific.sensors.participant_groups",
+    "airflow_provider_prolific.triggers.participant_groups",
+]
 HTTP = [f"airflow.providers.http.{kind}.http" for kind in ("operators", "sensors", "triggers")]
 STANDARD = [
     "airflow.providers.standard.operators.bash",

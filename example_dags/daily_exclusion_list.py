@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from airflow_provider_prolific.operators.participant_groups import (
-    ProlificCreateParticipantGroupOperator,
-    ProlificSyncParticipantsOperator,
-)
+from airflow_provider_prolific.operators.participant_groups import ProlificCreateParticipantGroupOperator
+from airflow_provider_prolific.operators.participants import ProlificSyncParticipantsOperator
 
 try:
     from airflow.sdk import dag, task
@@ -35,13 +33,12 @@ def daily_exclusion_list() -> None:
         """Stand for a query of your warehouse."""
         return [f"5f{number:022x}" for number in range(1, 101)]
 
-    sync = ProlificSyncParticipantsOperator(
+    ProlificSyncParticipantsOperator(
         task_id="sync",
-        participant_group_id="{{ ti.xcom_pull(task_ids='exclusion_list')['id'] }}",
+        participant_group=exclusion_list.output["id"],
         participant_ids=took_part_recently(),
         max_removals=50,
     )
-    exclusion_list >> sync
 
 
 daily_exclusion_list()

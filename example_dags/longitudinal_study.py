@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow_provider_prolific.operators.participant_groups import (
-    ProlificAddParticipantsOperator,
     ProlificCreateParticipantGroupOperator,
     ProlificMessageParticipantGroupOperator,
 )
+from airflow_provider_prolific.operators.participants import ProlificAddParticipantsOperator
 from airflow_provider_prolific.sensors.participant_groups import ProlificParticipantGroupSensor
 
 try:
@@ -25,15 +25,14 @@ def longitudinal_study() -> None:
     Adds the people who passed wave 1 to the group of wave 2, which is created where it does not exist yet. As soon as
     the group is big enough, its members get a message.
 
-    All tasks are retried but the last one: sent twice, everybody would get the message twice, so its `retries` are 0
-    unless set on the task itself.
+    All tasks but the last one are retried. If the message were sent twice, everybody would get it twice; so `retries`
+    of that task is 0 unless it is set on the task itself.
     """
     wave_2 = ProlificCreateParticipantGroupOperator(
         task_id="wave_2",
         name="Wave 2 invited",
         description="Passed wave 1",
     )
-    wave_2_id = "{{ ti.xcom_pull(task_ids='wave_2')['id'] }}"
 
     @task(show_return_value_in_logs=False)  # participant ids are personal data
     def passed_wave_1() -> list[str]:
@@ -42,12 +41,12 @@ def longitudinal_study() -> None:
 
     invite = ProlificAddParticipantsOperator(
         task_id="invite",
-        participant_group_id=wave_2_id,
+        participant_group=wave_2.output["id"],
         participant_ids=passed_wave_1(),
     )
     enough_invited = ProlificParticipantGroupSensor(
         task_id="enough_invited",
-        participant_group=wave_2_id,
+        participant_group=wave_2.output["id"],
         target_count=20,
         deferrable=True,
         poke_interval=60,
@@ -55,10 +54,10 @@ def longitudinal_study() -> None:
     )
     tell_them = ProlificMessageParticipantGroupOperator(
         task_id="tell_them",
-        participant_group_id=wave_2_id,
+        participant_group=wave_2.output["id"],
         body="Thank you for taking part in wave 1. Wave 2 is open for you now.",
     )
-    wave_2 >> invite >> enough_invited >> tell_them
+    invite >> enough_invited >> tell_them
 
 
 longitudinal_study()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 try:
     from airflow.sdk import dag, task
 except ImportError:  # Airflow 2.11
@@ -23,7 +21,7 @@ def taskflow_hook() -> None:
     def exclude_wave_1() -> dict[str, int]:
         from airflow_provider_prolific.hooks.prolific import ProlificHook
 
-        with closing(ProlificHook()) as hook:
+        with ProlificHook() as hook:
             ids = {group["name"]: group["id"] for group in hook.list_participant_groups()}
             members = hook.list_participants(ids["Wave 1 completed"])
             hook.add_participants(ids["Exclusion list"], [member["participant_id"] for member in members])

@@ -35,7 +35,7 @@ def woken_by_growth() -> None:
     milestone. The run takes over the members that its warehouse table does not have yet, so it is harmless to repeat.
     """
 
-    @task(multiple_outputs=False)  # Airflow 3.0 takes no null for an XCom of its own
+    @task(multiple_outputs=False)  # Airflow 3.0 cannot store null as an XCom of its own
     def read_event(triggering_asset_events: Any = None) -> dict[str, Any]:
         [*_, event] = triggering_asset_events[screened_participants]
         return event.extra["payload"]
@@ -44,7 +44,8 @@ def woken_by_growth() -> None:
     def load_new_members(event: dict[str, Any]) -> int:
         from airflow_provider_prolific.hooks.prolific import ProlificHook
 
-        members = ProlificHook().list_participants(event["id"])
+        with ProlificHook() as hook:
+            members = hook.list_participants(event["id"])
         warehouse = os.environ.get("WAREHOUSE", "warehouse.sqlite")
         with closing(sqlite3.connect(warehouse)) as connection, connection:
             connection.execute("CREATE TABLE IF NOT EXISTS screened (participant_id TEXT PRIMARY KEY)")

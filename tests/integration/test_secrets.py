@@ -24,7 +24,12 @@ try:
 except ImportError:
     from airflow.models.dag import DAG
     from airflow.decorators import task
-from airflow_provider_prolific.operators.participant_groups import *
+from airflow_provider_prolific.operators.participant_groups import ProlificListParticipantGroupsOperator
+from airflow_provider_prolific.operators.participants import (
+    ProlificAddParticipantsOperator,
+    ProlificRemoveParticipantsOperator,
+    ProlificSyncParticipantsOperator,
+)
 from airflow_provider_prolific.sensors.participant_groups import ProlificParticipantGroupSensor
 
 IDS = [f"5e{number:022x}" for number in range(20)]
@@ -40,10 +45,10 @@ with DAG("works", default_args={"retries": 3, "retry_delay": timedelta(seconds=1
     ProlificListParticipantGroupsOperator(task_id="list", filter={"workspace_id": "64a000000000000000000001"})
     (
         ProlificAddParticipantsOperator(
-            task_id="add", participant_group_id=GROUP, participant_ids=passed()
+            task_id="add", participant_group=GROUP, participant_ids=passed()
         )
-        >> ProlificSyncParticipantsOperator(task_id="sync", participant_group_id=GROUP, participant_ids=IDS[5:])
-        >> ProlificRemoveParticipantsOperator(task_id="remove", participant_group_id=GROUP, participant_ids=IDS[:6])
+        >> ProlificSyncParticipantsOperator(task_id="sync", participant_group=GROUP, participant_ids=IDS[5:])
+        >> ProlificRemoveParticipantsOperator(task_id="remove", participant_group=GROUP, participant_ids=IDS[:6])
     )
     ProlificParticipantGroupSensor(
         task_id="wait", participant_group="Screened adults", target_count=40, deferrable=True, poke_interval=2
@@ -55,7 +60,7 @@ with DAG("fails", **START):
     ProlificListParticipantGroupsOperator(task_id="clear_text", prolific_conn_id="prolific_clear_text")
     ProlificListParticipantGroupsOperator(task_id="closed", prolific_conn_id="prolific_closed")
     ProlificAddParticipantsOperator(
-        task_id="add", participant_group_id=GROUP, participant_ids=[*IDS, "ffff00000000000000000bad"]
+        task_id="add", participant_group=GROUP, participant_ids=[*IDS, "ffff00000000000000000bad"]
     )
     ProlificParticipantGroupSensor(
         task_id="wait", participant_group="Quota: men 40+", target_count=40, deferrable=True, poke_interval=1, timeout=6

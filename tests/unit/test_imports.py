@@ -8,7 +8,12 @@ import sys
 
 import pytest
 
-MODULES = [f"airflow_provider_prolific.{kind}.participant_groups" for kind in ("operators", "sensors", "triggers")]
+MODULES = [
+    "airflow_provider_prolific.operators.participant_groups",
+    "airflow_provider_prolific.operators.participants",
+    "airflow_provider_prolific.sensors.participant_groups",
+    "airflow_provider_prolific.triggers.participant_groups",
+]
 HEAVY = {"requests", "urllib3", "aiohttp", "httpx", "fastapi"}
 
 # First what every provider needs of Airflow, then ours: what that loads, and what our own modules ask for by name,
