@@ -235,19 +235,18 @@ class CheckedArguments:
         }
         cls.template_fields = (*cls.checks, "prolific_conn_id")
 
-    def set_arguments(self, *, prolific_conn_id: str, **arguments: Any) -> None:
+    def set_arguments(self, **arguments: Any) -> None:
         """Keep the arguments as they were given, after checking those that are known while the DAG is parsed.
 
         :raises ProlificValueError: one of them is wrong.
         """
-        self.prolific_conn_id = prolific_conn_id
         known = {}
         for name, given in arguments.items():
             value = list(given) if isinstance(given, Iterator) else given  # an iterator can be read once only
             setattr(self, name, value)
-            if not is_templated(value):
+            if name in self.checks and not is_templated(value):
                 known[name] = self.checks[name](value, name)
-        if len(known) == len(arguments):
+        if known.keys() == self.checks.keys():
             self.check_together(known)
 
     def checked_arguments(self) -> dict[str, Any]:

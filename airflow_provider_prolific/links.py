@@ -17,7 +17,7 @@ STUDY_PAGE = "https://app.prolific.com/researcher/workspaces/studies/"
 
 
 class FeederStudyLink(BaseOperatorLink):
-    """To the study that fills a participant group; no link where none does."""
+    """To the study that fills a participant group; no link where none does, or several do."""
 
     name = "Feeder study"
 
@@ -26,14 +26,22 @@ class FeederStudyLink(BaseOperatorLink):
         from airflow_provider_prolific.version_compat import get_xcom
 
         study_id = get_xcom(FEEDER_STUDY_KEY, ti_key)
-        return STUDY_PAGE + quote(study_id, safe="") if isinstance(study_id, str) else ""
+        return STUDY_PAGE + quote(study_id, safe="") if isinstance(study_id, str) and study_id else ""
 
 
 def name_feeder_study(context: Context, groups: Iterable[Mapping[str, Any]]) -> None:
-    """Leave the id of the first study that fills one of the groups, for the link."""
-    for group in groups:
-        for study in group.get("feeder_studies") or ():
-            study_id = study.get("id") if isinstance(study, Mapping) else None
-            if isinstance(study_id, str) and study_id and context and "ti" in context:
-                context["ti"].xcom_push(key=FEEDER_STUDY_KEY, value=study_id)
-                return
+    """Leave the id of the one study that fills the groups, for the link.
+
+    Where there is none, or more than one, an empty text is left: Airflow logs an error for a link that asks for an
+    XCom that does not exist.
+    """
+    if not context or "ti" not in context:
+        return
+    study_ids = {study_id for group in groups for study_id in _feeder_study_ids(group)}
+    context["ti"].xcom_push(key=FEEDER_STUDY_KEY, value=study_ids.pop() if len(study_ids) == 1 else "")
+
+
+def _feeder_study_ids(group: Mapping[str, Any]) -> list[str]:
+    studies = group.get("feeder_studies")
+    ids = [study.get("id") for study in studies if isinstance(study, Mapping)] if isinstance(studies, list) else []
+    return [study_id for study_id in ids if isinstance(study_id, str) and study_id]

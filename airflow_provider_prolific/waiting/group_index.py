@@ -36,14 +36,12 @@ class GroupIndex:
         self._by_name: dict[str, list[Mapping[str, Any]]] = {}
         for group in groups:
             self._by_id[group["id"]] = group
-            self._by_name.setdefault(_composed(group["name"]), []).append(group)
+            self._by_name.setdefault(composed(group["name"]), []).append(group)
 
     def find(self, key: str) -> Mapping[str, Any] | None:
         """Return the group with this id or, failing that, with exactly this name; ``None`` where there is none.
 
-        Live groups go before deleted ones of the same name.
-
-        :raises ProlificError: several groups share the name, or only a live look-alike has it.
+        :raises ProlificError: several live groups share the name, or a live group has only one that looks like it.
         """
         if (group := self._by_id.get(key) or self.named(key)) is not None:
             return group
@@ -54,17 +52,19 @@ class GroupIndex:
     def named(self, name: str) -> Mapping[str, Any] | None:
         """Return the group with exactly this name, whatever looks like it; ``None`` where there is none.
 
-        :raises ProlificError: several groups share the name.
+        A live group goes before deleted ones of the same name.
+
+        :raises ProlificError: several live groups share the name.
         """
-        named = self._by_name.get(_composed(name), [])
-        candidates = [group for group in named if not group.get("is_deleted")] or named
-        if len(candidates) > 1:
-            ids = ", ".join(sorted(group["id"] for group in candidates))
+        named = self._by_name.get(composed(name), [])
+        live = [group for group in named if not group.get("is_deleted")]
+        if len(live) > 1:
+            ids = ", ".join(sorted(group["id"] for group in live))
             raise ProlificError(
-                f"{len(candidates)} participant groups are named {shorten(name)}: {ids}. "
+                f"{len(live)} participant groups are named {shorten(name)}: {ids}. "
                 "Use the id of the one that you mean, or rename the others"
             )
-        return candidates[0] if candidates else None
+        return next(iter(live or named), None)
 
     def require(self, key: str) -> Mapping[str, Any]:
         """Return the live group with this id or exact name.
@@ -74,18 +74,22 @@ class GroupIndex:
         """
         group = self.find(key)
         if group is None:
-            close = self._close(key)
-            raise ProlificError(
-                f"{_absence(key)}: it may have been deleted, or lie in another workspace"
-                + (f"; did you mean {describe_groups(close)}?" if close else "")
-            )
+            raise self.missing(key)
         check_live(group)
         return group
 
+    def missing(self, key: str) -> ProlificError:
+        """Return the error for an id or a name that no group has; it says which names are close."""
+        close = self._close(key)
+        return ProlificError(
+            f"{_absence(key)}: it may have been deleted, or lie in another workspace"
+            + (f"; did you mean {describe_groups(close)}?" if close else "")
+        )
+
     def similar(self, key: str) -> list[Mapping[str, Any]]:
         """Return the live groups whose names only look like this one: other case or white space, same letters."""
-        composed = _composed(key)
-        return [group for group in self._by_look.get(_look(key), []) if _composed(group["name"]) != composed]
+        composed = composed(key)
+        return [group for group in self._by_look.get(_look(key), []) if composed(group["name"]) != composed]
 
     @cached_property
     def _by_look(self) -> dict[str, list[Mapping[str, Any]]]:
@@ -128,11 +132,14 @@ def _absence(key: str) -> str:
     return f"no participant group has the id or the exact name {shorten(key)} in this scope"
 
 
-def _composed(name: str) -> str:
+def composed(name: str) -> str:
+    """Return a name in the form in which names are compared: "Día" is one name, however it was typed."""
     return unicodedata.normalize("NFC", name)
 
 
 def _look(name: str) -> str:
     """Return what people see of a name: no case, no width of white space, no characters that are not shown."""
+    if name.isascii():
+        return " ".join(name.casefold().split())
     shown = "".join(char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) != "Cf")
     return " ".join(unicodedata.normalize("NFKC", shown.casefold()).split())

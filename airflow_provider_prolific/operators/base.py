@@ -1,0 +1,164 @@
+"""What all operators share."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_prolific.arguments import CheckedArguments, check_filter, check_group, is_id
+from airflow_provider_prolific.exceptions import ProlificApiError, ProlificResponseError, ProlificValueError
+from airflow_provider_prolific.text import shorten
+from airflow_provider_prolific.version_compat import BaseOperator
+from airflow_provider_prolific.waiting.group_index import GroupIndex, check_live
+
+if TYPE_CHECKING:
+    from airflow_provider_prolific.arguments import TextArgument
+    from airflow_provider_prolific.hooks.participant_groups import ParticipantGroup
+    from airflow_provider_prolific.hooks.prolific import ProlificHook
+    from airflow_provider_prolific.version_compat import Context
+
+#: What every id of Prolific's has looked like so far.
+_USUAL_ID = re.compile(r"[0-9a-f]{24}", re.IGNORECASE)
+
+
+class ProlificOperator(CheckedArguments, BaseOperator):
+    """An operator that does its work through a Prolific connection.
+
+    This is true of all of them:
+
+    * Arguments are keywords. Each is templated, and takes the output of another task as well.
+    * A wrong argument is a ``ProlificValueError``: while the DAG is parsed, or, if it is templated, when the task
+      runs and before anything is sent to Prolific. Whatever else goes wrong is a ``ProlificError`` that says what to
+      do.
+    * Temporary errors are repeated: a rate limit for up to five minutes, others for about a minute.
+    * Where a dict is returned, each of its keys is an XCom of its own too, so ``create.output["id"]`` works in a DAG.
+      (A ``null`` is pushed in the whole dict only: Airflow 3.0 takes none for an XCom of its own.)
+    * Logs and errors show numbers and positions of participants, never their ids. Airflow itself keeps rendered
+      fields and XComs in its database, and so the ids that are in them.
+
+    :param prolific_conn_id: The :ref:`Prolific connection <howto/connection:prolific>`.
+    """
+
+    #: Whether the result is a dict, so that its keys are pushed too.
+    returns_dict: ClassVar[bool] = False
+    #: Whether the work may be done twice; otherwise ``retries`` is 0, unless it is set on the task itself.
+    is_repeatable: ClassVar[bool] = True
+
+    def __init__(self, *, prolific_conn_id: TextArgument, **kwargs: Any) -> None:
+        if self.returns_dict:
+            kwargs.setdefault("multiple_outputs", True)
+        if not self.is_repeatable:
+            # Not named in the signature: Airflow would fill it from default_args before it comes here.
+            kwargs.setdefault("retries", 0)
+        super().__init__(**kwargs)
+        self.prolific_conn_id: Any = prolific_conn_id
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Begin a mapped task; the same is true of its retries."""
+        if not cls.is_repeatable:
+            kwargs.setdefault("retries", 0)
+        return super().partial(**kwargs)
+
+    def execute(self, context: Context) -> Any:
+        """Check the arguments, do the work with a hook, return the result."""
+        from airflow_provider_prolific.hooks.prolific import ProlificHook
+
+        arguments = self.checked_arguments()
+        with ProlificHook(self.prolific_conn_id) as hook:
+            result = self.perform(hook, **arguments)
+        if self.multiple_outputs and self.do_xcom_push and context and "ti" in context:
+            for key, value in result.items():
+                if value is not None:
+                    context["ti"].xcom_push(key=key, value=value)
+            self.multiple_outputs = False  # done: Airflow would push the nulls as well
+        return result
+
+    def perform(self, hook: ProlificHook, *args: Any, **arguments: Any) -> Any:
+        """Do the work; the arguments arrive checked and in their normal form."""
+        raise NotImplementedError
+
+
+class ParticipantGroupOperator(ProlificOperator):
+    """An operator that works with one participant group.
+
+    :param participant_group: The group, by id or exact name. An id needs no scope. A name is looked for among the
+        groups of ``filter``; one that only looks like it (other case, other white space) is an error that names it.
+    :param filter: ``{"workspace_id": …}`` or ``{"project_id": …}``; without it the connection's default scope.
+    """
+
+    checks = {"participant_group": check_group, "filter": check_filter}
+
+    def perform(self, hook: ProlificHook, *args: Any, **arguments: Any) -> Any:  # noqa: ARG002 - lets others override
+        """Find the live group, and work with it."""
+        group = require_group(hook, arguments.pop("participant_group"), arguments.pop("filter"))
+        return self.perform_with(hook, group, **arguments)
+
+    def perform_with(self, hook: ProlificHook, group: ParticipantGroup, *args: Any, **arguments: Any) -> Any:
+        """Do the work with the group; the arguments arrive checked and in their normal form."""
+        raise NotImplementedError
+
+
+def require_group(hook: ProlificHook, participant_group: str, filter: dict[str, str] | None) -> ParticipantGroup:
+    """Return the live group with this id or exact name.
+
+    :raises ProlificError: there is none, it has been deleted, or the name leaves a choice.
+    """
+    found = _look_up(hook, participant_group, filter)
+    group: Any = found.require(participant_group) if isinstance(found, GroupIndex) else found
+    check_live(group)
+    return group  # type: ignore[no-any-return]
+
+
+def find_group(
+    hook: ProlificHook, participant_group: str, filter: dict[str, str] | None, *, if_missing: str
+) -> ParticipantGroup | None:
+    """Return the group with this id or exact name, also a deleted one.
+
+    :param if_missing: ``"fail"``: a group that does not exist is an error; ``"ignore"``: it is ``None``.
+    :raises ProlificError: there is none, or the name leaves a choice.
+    """
+    found = _look_up(hook, participant_group, filter)
+    if not isinstance(found, GroupIndex):
+        return found
+    group: Any = found.find(participant_group)
+    if group is None and if_missing == "fail":
+        raise found.missing(participant_group)
+    return group  # type: ignore[no-any-return]
+
+
+def _look_up(
+    hook: ProlificHook, participant_group: str, filter: dict[str, str] | None
+) -> ParticipantGroup | GroupIndex:
+    """Return the group itself where its id leads to it, and otherwise all among which it can be."""
+    is_usual_id = _USUAL_ID.fullmatch(participant_group) is not None
+    no_scope = None
+    if filter is None:
+        try:
+            hook.default_scope()
+        except ProlificValueError as error:
+            no_scope = error
+    if is_usual_id or (no_scope and is_id(participant_group)):
+        try:
+            return hook.get_participant_group(participant_group)
+        except ProlificApiError as error:
+            if error.status_code != 404:
+                raise
+    if no_scope is None:
+        return GroupIndex(hook.list_participant_groups(filter, active=None))  # deleted ones too, to say so
+    if is_usual_id:
+        return GroupIndex([])
+    raise no_scope
+
+
+def read_participant_count(group: ParticipantGroup) -> int:
+    """Return a group's participant count.
+
+    :raises ProlificResponseError: Prolific has left it out.
+    """
+    count = group.get("participant_count")
+    if type(count) is not int:
+        raise ProlificResponseError(
+            f"participant group {shorten(group['name'])} ({group['id']}) came without a participant_count"
+        )
+    return count

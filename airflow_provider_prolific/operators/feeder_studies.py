@@ -1,0 +1,47 @@
+"""The studies that fill a participant group, and when they have ended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_prolific.exceptions import ProlificError
+from airflow_provider_prolific.text import shorten
+
+if TYPE_CHECKING:
+    from airflow_provider_prolific.hooks.participant_groups import ParticipantGroup
+
+#: The states of a study in which nobody can take part until a researcher does something. In all others, also in
+#: AWAITING REVIEW, it may add members by itself: a participant who returns or times out reopens it.
+DEAD_STUDY_STATUSES = ("COMPLETED", "UNPUBLISHED")
+
+
+def check_unused(group: ParticipantGroup) -> None:
+    """Refuse to delete a group that a study may still change.
+
+    :raises ProlificError: with each such study, or because Prolific does not say which there are.
+    """
+    what = f"participant group {shorten(group['name'])} ({group['id']})"
+    # A null says that there are none; an answer without the field, or with something else in it, says nothing.
+    studies: Any = group.get("feeder_studies", "nothing") or []
+    if not isinstance(studies, list) or not all(isinstance(study, Mapping) for study in studies):
+        raise ProlificError(
+            f"Prolific does not say which studies change {what}: set force=True to delete it all the same"
+        )
+    alive = [
+        f"{shorten(study.get('internal_name') or study.get('name'))} ({shorten(study.get('id'))}, "
+        f"status {shorten(study.get('status'))})"
+        for study in studies
+        if _fold(study.get("status")) not in map(_fold, DEAD_STUDY_STATUSES)
+    ]
+    if alive:
+        raise ProlificError(
+            f"{what} may still be changed by the completion codes of studies that are neither completed nor "
+            f"unpublished: {', '.join(alive)}. End them first, or set force=True to delete it all the same"
+        )
+
+
+def _fold(status: Any) -> str | None:
+    """Return a status as it is compared: Prolific writes them in more than one way."""
+    return re.sub(r"[\s_]+", "", status).casefold() if isinstance(status, str) else None

@@ -1,0 +1,104 @@
+"""Adding participants where Prolific may not know each of them.
+
+Prolific refuses a whole request for one participant whom it does not know, and need not say for which. So a refused
+chunk is halved until they are known; everybody else is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from airflow_provider_prolific.arguments import one_of
+from airflow_provider_prolific.exceptions import ProlificApiError, ProlificError
+from airflow_provider_prolific.text import Redaction
+
+if TYPE_CHECKING:
+    from airflow_provider_prolific.hooks.prolific import ProlificHook
+
+OnUnknownParticipant: TypeAlias = Literal["fail", "skip"]
+check_on_unknown_participant = one_of("fail", "skip")
+
+#: Prolific's own number of the error.
+UNKNOWN_PARTICIPANT = 140003
+#: With more unknown participants in one chunk the list is of another kind, and each costs about ten requests.
+MAX_UNKNOWN_IN_A_CHUNK = 50
+MAX_POSITIONS = 100
+
+
+def is_unknown_participant(error: ProlificError) -> bool:
+    """Tell whether an error refuses a request because of one of its participants, whose ids errors do not show."""
+    return isinstance(error, ProlificApiError) and (
+        error.error_code == UNKNOWN_PARTICIPANT or (error.status_code == 400 and Redaction.HIDDEN in str(error))
+    )
+
+
+def add_known_participants(hook: ProlificHook, participant_group_id: str, participant_ids: list[str]) -> list[str]:
+    """Add all participants whom Prolific knows, and return the others.
+
+    One unknown participant costs at most twelve requests more, and each further one in the same chunk eleven.
+
+    :raises ProlificError: a chunk failed for another reason, or has too many unknown participants.
+    """
+    from airflow_provider_prolific.hooks.participant_groups import CHUNK_SIZE
+
+    unknown: list[str] = []
+    starts = range(0, len(participant_ids), CHUNK_SIZE)
+    for number, start in enumerate(starts, 1):
+        chunk = participant_ids[start : start + CHUNK_SIZE]
+        try:
+            unknown += _add_chunk(hook, participant_group_id, chunk)
+        except ProlificError as error:
+            where = f"chunk {number} of {len(starts)} (participants {start + 1} to {start + len(chunk)})"
+            error.args = (f"{where} failed, {start - len(unknown)} had been applied before it: {error}",)
+            raise
+    return unknown
+
+
+def _add_chunk(hook: ProlificHook, participant_group_id: str, chunk: list[str]) -> list[str]:
+    def is_refused(participant_ids: list[str]) -> bool:
+        try:
+            hook.add_participants(participant_group_id, participant_ids)
+        except ProlificError as error:
+            if is_unknown_participant(error):
+                return True
+            raise
+        return False
+
+    unknown: list[str] = []
+    rest = chunk
+    while rest and is_refused(rest):
+        suspects, rest = rest, []
+        while len(suspects) > 1:
+            first, second = suspects[: len(suspects) // 2], suspects[len(suspects) // 2 :]
+            if is_refused(first):
+                suspects, rest = first, second + rest
+            else:
+                suspects = second
+        if is_refused(suspects):  # asked by itself, so that nobody is taken for unknown by conclusion alone
+            unknown += suspects
+        if len(unknown) > MAX_UNKNOWN_IN_A_CHUNK:
+            raise ProlificError(
+                f"Prolific does not know more than {MAX_UNKNOWN_IN_A_CHUNK} of its participants: look whether the list "
+                "holds Prolific's own participant ids"
+            )
+    return unknown
+
+
+def describe_positions(participant_ids: Collection[str], given: Iterable[str]) -> str:
+    """Return in words at which positions of the caller's list some participants are."""
+    wanted = set(participant_ids)
+    positions = [str(position) for position, participant_id in enumerate(given, 1) if participant_id in wanted]
+    more = f" and {len(positions) - MAX_POSITIONS} more" if len(positions) > MAX_POSITIONS else ""
+    return f"position{'s' if len(positions) > 1 else ''} {', '.join(positions[:MAX_POSITIONS])}{more}"
+
+
+def unknown_participants_error(unknown: Collection[str], given: Iterable[str], consequence: str) -> ProlificError:
+    """Return the error that ends a task because of participants whom Prolific does not know.
+
+    :param consequence: What has been done all the same, and what has not.
+    """
+    return ProlificError(
+        f"Prolific does not know {len(unknown)} of the participants: {describe_positions(unknown, given)} of "
+        f'participant_ids. {consequence}. Correct the list, or set on_unknown_participant="skip"'
+    )
