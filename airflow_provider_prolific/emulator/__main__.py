@@ -12,14 +12,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_prolific.emulator.seed import SeedError, default_seed, load_seed
-from airflow_provider_prolific.emulator.server import connection_json
-from airflow_provider_prolific.emulator.state import State
+from airflow_provider_prolific.emulator.client import connection_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import uvicorn
+
+    from airflow_provider_prolific.emulator.state import State
 
 # Never another address: the emulator asks nobody for a password before it hands out its handles.
 ADDRESS = "127.0.0.1"
@@ -28,8 +28,8 @@ ADDRESS = "127.0.0.1"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until interrupted.
 
-    :param arguments: the command line, without the program's name.
-    :return: the exit code: 0 after an interrupt, 1 where serving is impossible, 2 for bad arguments or a bad seed.
+    :param arguments: The command line, without the program's name.
+    :return: The exit code: 0 after an interrupt, 1 where serving is impossible, 2 for bad arguments or a bad seed.
     """
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_prolific.emulator",
@@ -41,28 +41,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--exit-with-parent", metavar="PID", type=int, help="end when this parent process has")
     options = parser.parse_args(arguments)
 
-    try:
-        seed = load_seed(options.seed) if options.seed else default_seed()
-    except SeedError as error:
-        return _fail(f"bad seed: {error}", 2)
-    if options.token is not None:
-        if not options.token.strip():
-            return _fail("--token is empty", 2)
-        seed["users"][0]["tokens"] = [options.token]
+    if options.token is not None and not options.token.strip():
+        return _fail("--token is empty", 2)
     try:
         from airflow_provider_prolific.emulator.app import create_app
-        from airflow_provider_prolific.emulator.gate import TrackedConnection
+        from airflow_provider_prolific.emulator.middleware import TrackedConnection
+        from airflow_provider_prolific.emulator.seed import SeedError, load_seed
+        from airflow_provider_prolific.emulator.state import State
     except ModuleNotFoundError as error:
         message = f"{error.name} is not installed; try: pip install 'airflow-provider-prolific[emulator]'"
         return _fail(message, 1)
     try:
-        state = State(seed)
-    except SeedError as error:  # the command line's token is taken by another user of the seed
+        state = State(load_seed(options.seed, options.token))
+    except SeedError as error:
         return _fail(f"bad seed: {error}", 2)
     try:
         listener = _listen(options.port)
     except OSError as error:
-        return _fail(f"can't listen on {ADDRESS}:{options.port}: {error.strerror}", 1)
+        return _fail(f"cannot listen on {ADDRESS}:{options.port}: {error.strerror}", 1)
     with listener:
         url = f"http://{ADDRESS}:{listener.getsockname()[1]}"
         server = _server(create_app(state), TrackedConnection)
@@ -123,7 +119,7 @@ def _server(application: Any, protocol: Any) -> uvicorn.Server:
             http=protocol,
             ws="none",
             lifespan="off",
-            # The log is on request only, and what goes wrong in the application is printed by the gate.
+            # The log is on request only, and what goes wrong in the application is printed by the middleware.
             log_level="critical",
             access_log=False,
             proxy_headers=False,

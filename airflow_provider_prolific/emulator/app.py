@@ -1,56 +1,56 @@
 """The imitated API, as Prolific's researcher API answers on the wire.
 
-Every path needs its trailing slash and every request the header ``Authorization: Token <token>``. What is left
-undecided by Prolific's documents, and is decided here: groups are listed in the order of their creation; the links of
-a page name a host that doesn't exist, because the real ones have named an internal one; adding and removing
+Every path needs its trailing slash and every request the header ``Authorization: Token <token>``. What Prolific's
+documents leave undecided is decided here: groups are listed in the order of their creation; the links of
+a page name a host that does not exist, because the real ones have named an internal one; adding and removing
 participants answers with the whole membership that results.
 """
 
-import json
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from pydantic import ConfigDict
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from airflow_provider_prolific.emulator.control import control_router
-from airflow_provider_prolific.emulator.faults import FaultPlan
-from airflow_provider_prolific.emulator.gate import IGNORE_SCOPE, Gate, RequestLog, error_document
-from airflow_provider_prolific.emulator.state import (
+from airflow_provider_prolific.emulator.errors import (
     ApiError,
-    Group,
-    Scope,
-    State,
-    User,
-    format_datetime,
+    error_document,
     invalid,
     not_found,
+    place_in_words,
+    problem_in_words,
 )
+from airflow_provider_prolific.emulator.faults import Fault
+from airflow_provider_prolific.emulator.groups import Group, format_datetime
+from airflow_provider_prolific.emulator.middleware import CONTROL_PREFIX, IGNORE_SCOPE, FaultMiddleware, RequestLog
+from airflow_provider_prolific.emulator.models import Model, Text
+from airflow_provider_prolific.emulator.seed import User
+from airflow_provider_prolific.emulator.state import Scope, State
 
 INTERNAL_HOST = "http://internal.prolific.invalid"
 DEFAULT_LIMIT = 20
 
+router = APIRouter(prefix="/api/v1")
 
-def create_app(state: State) -> Gate:
-    """Build the application to be served.
 
-    :param state: what it serves.
-    """
-    faults, log = FaultPlan(), RequestLog()
+def create_app(state: State) -> FastAPI:
+    """Build the application to be served."""
+    faults: list[Fault] = []
+    log = RequestLog()
     # No pages of documentation and no redirects to the slash: the real API has neither.
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.state.emulated = state
     app.add_exception_handler(ApiError, _answer_api_error)
     app.add_exception_handler(StarletteHTTPException, _answer_http_error)
-    app.add_exception_handler(RequestValidationError, _answer_bad_query)
-    for path, methods in _ROUTES.items():
-        for method, endpoint in methods.items():
-            app.add_api_route(path, endpoint, methods=[method], response_model=None)
+    app.add_exception_handler(RequestValidationError, _answer_invalid_request)
+    app.include_router(router)
     app.include_router(control_router(state, faults, log))
-    return Gate(app, faults, log)
+    app.add_middleware(FaultMiddleware, faults=faults, log=log)
+    return app
 
 
 async def _answer_api_error(request: Request, error: Exception) -> Response:
@@ -71,11 +71,21 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     return JSONResponse(error_document(error.status_code, detail), error.status_code, error.headers)
 
 
-async def _answer_bad_query(_: Request, error: Exception) -> Response:
-    return JSONResponse(error_document(400, str(error)), 400)
-
-
-# --- what the endpoints need from a request ---
+async def _answer_invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - for the type checker
+    if request.url.path.startswith(CONTROL_PREFIX):
+        first = error.errors()[0]
+        location = first["loc"][2:] if first["loc"][:2] == ("body", "seed") else first["loc"][1:]
+        document = error.body["seed"] if location != first["loc"][1:] else error.body
+        place = place_in_words("the request", document, location)
+        return JSONResponse(error_document(400, f"{place} {problem_in_words(first)}"), 400)
+    problems: dict[str, list[str]] = {}
+    for each in error.errors():
+        if len(each["loc"]) < 2 or each["type"] == "json_invalid":
+            return await _answer_api_error(request, ApiError(400, "The body is not a JSON object."))
+        words = problem_in_words(each)
+        problems.setdefault(str(each["loc"][1]), []).append(f"{words[0].upper()}{words[1:]}.")
+    return await _answer_api_error(request, ApiError(400, problems))
 
 
 async def _state(request: Request) -> State:
@@ -83,47 +93,57 @@ async def _state(request: Request) -> State:
     return state
 
 
-async def _user(request: Request) -> User:
+_State = Annotated[State, Depends(_state)]
+
+
+async def _user(request: Request, state: _State) -> User:
     keyword, _, token = request.headers.get("authorization", "").partition(" ")
-    user = request.app.state.emulated.user_of(token) if keyword == "Token" else None
+    user = state.user_of(token) if keyword == "Token" else None
     if user is None:
         raise ApiError(401, "Send a valid token: Authorization: Token <token>")
-    assert isinstance(user, User)  # noqa: S101 - for the type checker
     return user
 
 
-StateOfRequest = Depends(_state)
-UserOfRequest = Depends(_user)
+_User = Annotated[User, Depends(_user)]
 
 
-async def _body(request: Request) -> dict[str, Any]:
-    try:
-        body = json.loads(await request.body())
-    except ValueError:
-        raise ApiError(400, "The body is not JSON.") from None
-    if not isinstance(body, dict):
-        raise ApiError(400, "The body is not a JSON object.")
-    return body
+async def _group(group_id: str, state: _State, user: _User) -> Group:
+    return state.group(group_id, user)
 
 
-def _text(body: Mapping[str, Any], field: str, *, required: bool = False) -> str | None:
-    if body.get(field) is None and not required:
-        return None
-    if field not in body:
-        raise invalid(**{field: "Required."})
-    value = body[field]
-    if not isinstance(value, str) or not value.strip():
-        raise invalid(**{field: "Must be a text that is not empty."})
-    return value
+async def _group_to_change(group_id: str, state: _State, user: _User) -> Group:
+    return state.group(group_id, user, to_change=True)
 
 
-def _participant_ids(body: Mapping[str, Any], *, required: bool = False) -> list[str] | None:
-    if "participant_ids" not in body and not required:
-        return None
-    value = body.get("participant_ids")
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise invalid(participant_ids="Must be a list of texts.")
-    return value
+_Group = Annotated[Group, Depends(_group)]
+_GroupToChange = Annotated[Group, Depends(_group_to_change)]
+
+
+class _Body(Model):
+    model_config = ConfigDict(extra="ignore")  # as the real API does
+
+
+class _NewGroup(_Body):
+    name: Text
+    description: Text | None = None
+    workspace_id: Text | None = None
+    organisation_id: Text | None = None
+    participant_ids: list[str] = []
+
+
+class _GroupChanges(_Body):
+    name: Text = ""
+    participant_ids: list[str] = []
+
+
+class _Participants(_Body):
+    participant_ids: list[str]
+
+
+class _Message(_Body):
+    participant_group_id: Text
+    body: Text
+    study_id: Text | None = None
 
 
 def _one_value(request: Request, name: str) -> str | None:
@@ -145,43 +165,29 @@ def _scope(request: Request) -> Scope:
     return scopes[0]
 
 
-def _active(request: Request) -> bool | None:
-    value = request.query_params.get("active")
-    if value not in (None, "true", "false"):
-        raise invalid(active="Must be true or false.")
-    return None if value is None else value == "true"
-
-
-def _whole_number(request: Request, name: str, default: int, least: int) -> int:
-    value = request.query_params.get(name, str(default))
-    if not (value.isascii() and value.isdigit() and len(value) < 16 and int(value) >= least):
-        raise invalid(**{name: f"Must be a whole number of {least} or more."})
-    return int(value)
-
-
-# --- endpoints ---
-
-
-async def get_user(user: User = UserOfRequest) -> Response:
+@router.get("/users/me/")
+async def get_user(user: _User) -> Response:
     return JSONResponse(user.as_json())
 
 
-async def list_groups(request: Request, state: State = StateOfRequest, user: User = UserOfRequest) -> Response:
-    scope, active = _scope(request), _active(request)
-    limit = min(_whole_number(request, "limit", DEFAULT_LIMIT, 1), state.settings["max_limit"])
-    offset = _whole_number(request, "offset", 0, 0)
+@router.get("/participant-groups/")
+async def list_groups(
+    request: Request,
+    state: _State,
+    user: _User,
+    active: Literal["true", "false"] | None = None,
+    limit: Annotated[int, Query(ge=1)] = DEFAULT_LIMIT,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> Response:
+    scope = _scope(request)
+    limit = min(limit, state.settings.max_limit)
     state.check_scope(scope, user)
-    ignore_scope = state.settings["ignore_scope"] or request.scope.get(IGNORE_SCOPE, False)
-    groups = state.list_groups(scope, active, ignore_scope=ignore_scope)
-    if state.settings["paging"] == "none":
+    ignore_scope = state.settings.ignore_scope or request.scope.get(IGNORE_SCOPE, False)
+    groups = state.list_groups(scope, None if active is None else active == "true", ignore_scope=ignore_scope)
+    if state.settings.paging == "none":
         return JSONResponse({"results": _rows(state, groups)})
-    return JSONResponse(
-        {
-            "results": _rows(state, groups[offset : offset + limit]),
-            "_links": _links(request, limit, offset, len(groups)),
-            "meta": {"count": len(groups)},
-        }
-    )
+    page = {"results": _rows(state, groups[offset : offset + limit]), "meta": {"count": len(groups)}}
+    return JSONResponse(page | {"_links": _links(request, limit, offset, len(groups))})
 
 
 def _rows(state: State, groups: list[Group]) -> list[dict[str, Any]]:
@@ -208,75 +214,55 @@ def _links(request: Request, limit: int, offset: int, count: int) -> dict[str, A
     }
 
 
-async def create_group(request: Request, state: State = StateOfRequest, user: User = UserOfRequest) -> Response:
-    body = await _body(request)
-    name = _text(body, "name", required=True)
-    assert name is not None  # noqa: S101 - for the type checker
-    workspace_id, organisation_id = _text(body, "workspace_id"), _text(body, "organisation_id")
-    if (workspace_id is None) == (organisation_id is None):
+@router.post("/participant-groups/")
+async def create_group(new: _NewGroup, state: _State, user: _User) -> Response:
+    if (new.workspace_id is None) == (new.organisation_id is None):
         raise invalid(workspace_id="Give either workspace_id or organisation_id.")
-    if workspace_id is not None:
-        state.check_scope(Scope("workspace_id", workspace_id), user)
-    elif organisation_id not in user.organisations:
+    if new.workspace_id is not None:
+        state.check_scope(Scope("workspace_id", new.workspace_id), user)
+    elif new.organisation_id not in user.organisations:
         raise ApiError(404, "No such organisation is visible to your token.")
-    description = _text(body, "description")
-    participant_ids = _participant_ids(body) or []
-    state.check_participants(participant_ids)
-    [group] = state.create_groups(
-        1,
-        name,
-        description=description,
-        workspace_id=workspace_id,
-        organisation_id=organisation_id,
-        participant_ids=participant_ids,
-    )
+    state.check_participants(new.participant_ids)
+    [group] = state.create_groups(1, **new.model_dump())
     return JSONResponse(group.as_json(), 201)
 
 
-async def get_group(group_id: str, state: State = StateOfRequest, user: User = UserOfRequest) -> Response:
-    return JSONResponse(state.group(group_id, user).as_json())
-
-
-async def update_group(
-    group_id: str, request: Request, state: State = StateOfRequest, user: User = UserOfRequest
-) -> Response:
-    group = state.group(group_id, user, to_change=True)
-    body = await _body(request)
-    name = _text(body, "name", required="name" in body)
-    participant_ids = _participant_ids(body)
-    state.check_participants(participant_ids or [])
-    if name is not None:
-        group.name = name
-    if participant_ids is not None:
-        group.replace(participant_ids, state.clock())
+@router.get("/participant-groups/{group_id}/")
+async def get_group(group: _Group) -> Response:
     return JSONResponse(group.as_json())
 
 
-async def delete_group(group_id: str, state: State = StateOfRequest, user: User = UserOfRequest) -> Response:
-    state.set_deleted(state.group(group_id, user, to_change=True), True)
+@router.patch("/participant-groups/{group_id}/")
+async def update_group(changes: _GroupChanges, group: _GroupToChange, state: _State) -> Response:
+    state.check_participants(changes.participant_ids)
+    if "name" in changes.model_fields_set:
+        group.name = changes.name
+    if "participant_ids" in changes.model_fields_set:
+        group.replace(changes.participant_ids, state.clock())
+    return JSONResponse(group.as_json())
+
+
+@router.delete("/participant-groups/{group_id}/")
+async def delete_group(group: _GroupToChange, state: _State) -> Response:
+    state.set_deleted(group, True)
     return Response(status_code=204)
 
 
-async def list_participants(group_id: str, state: State = StateOfRequest, user: User = UserOfRequest) -> Response:
-    return _membership(state.group(group_id, user))
-
-
-async def add_participants(
-    group_id: str, request: Request, state: State = StateOfRequest, user: User = UserOfRequest
-) -> Response:
-    group = state.group(group_id, user, to_change=True)
-    participant_ids = _participant_ids(await _body(request), required=True) or []
-    state.check_participants(participant_ids)
-    group.add(participant_ids, state.clock())
+@router.get("/participant-groups/{group_id}/participants/")
+async def list_participants(group: _Group) -> Response:
     return _membership(group)
 
 
-async def remove_participants(
-    group_id: str, request: Request, state: State = StateOfRequest, user: User = UserOfRequest
-) -> Response:
-    group = state.group(group_id, user, to_change=True)
-    participant_ids = _participant_ids(await _body(request), required=True) or []
-    group.remove(participant_ids, state.clock())
+@router.post("/participant-groups/{group_id}/participants/")
+async def add_participants(participants: _Participants, group: _GroupToChange, state: _State) -> Response:
+    state.check_participants(participants.participant_ids)
+    group.add(participants.participant_ids, state.clock())
+    return _membership(group)
+
+
+@router.delete("/participant-groups/{group_id}/participants/")
+async def remove_participants(participants: _Participants, group: _GroupToChange, state: _State) -> Response:
+    group.remove(participants.participant_ids, state.clock())
     return _membership(group)
 
 
@@ -288,17 +274,15 @@ def _membership(group: Group) -> Response:
     return JSONResponse({"results": results})
 
 
-async def message_group(request: Request, state: State = StateOfRequest, user: User = UserOfRequest) -> Response:
-    body = await _body(request)
-    group_id, text = _text(body, "participant_group_id", required=True), _text(body, "body", required=True)
-    assert group_id is not None  # noqa: S101 - for the type checker
-    assert text is not None  # noqa: S101
-    study_id = _text(body, "study_id")
-    state.send_message(user, state.group(group_id, user, to_change=True), text, study_id)
+@router.post("/messages/participant-group/")
+async def message_group(message: _Message, state: _State, user: _User) -> Response:
+    group = state.group(message.participant_group_id, user, to_change=True)
+    state.send_message(user, group, message.body, message.study_id)
     return Response(status_code=204)
 
 
-async def get_study(study_id: str, state: State = StateOfRequest, _: User = UserOfRequest) -> Response:
+@router.get("/studies/{study_id}/")
+async def get_study(study_id: str, state: _State, _: _User) -> Response:
     if study_id not in state.studies:
         raise not_found()
     return JSONResponse(state.studies[study_id] | _STUDY_DETAILS)
@@ -312,21 +296,4 @@ _STUDY_DETAILS = {
     "total_available_places": 100,
     "estimated_completion_time": 10,
     "reward": 150,
-}
-
-_ROUTES: dict[str, dict[str, Callable[..., Awaitable[Response]]]] = {
-    "/api/v1/users/me/": {"GET": get_user},
-    "/api/v1/participant-groups/": {"GET": list_groups, "POST": create_group},
-    "/api/v1/participant-groups/{group_id}/": {
-        "GET": get_group,
-        "PATCH": update_group,
-        "DELETE": delete_group,
-    },
-    "/api/v1/participant-groups/{group_id}/participants/": {
-        "GET": list_participants,
-        "POST": add_participants,
-        "DELETE": remove_participants,
-    },
-    "/api/v1/messages/participant-group/": {"POST": message_group},
-    "/api/v1/studies/{study_id}/": {"GET": get_study},
 }

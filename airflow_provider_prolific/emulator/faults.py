@@ -3,13 +3,13 @@
 Fields that every rule may have, apart from ``kind``:
 
 ``method``, ``path``
-    which requests: an HTTP method, and a regular expression searched for in the path (without the query).
+    Which requests: an HTTP method, and a regular expression searched for in the path (without the query).
 ``after``
-    let the first n matching requests pass.
+    Let the first n matching requests pass.
 ``count``
-    how many requests to hit; the rule is gone then. Without it the rule stays until it is cleared.
+    How many requests to hit; the rule is gone then. Without it the rule stays until it is cleared.
 ``probability``, ``seed``
-    hit by chance, between 0 and 1; the same seed (0 if not given) gives the same series in every run.
+    Hit by chance, between 0 and 1; the same seed (0 if not given) gives the same series in every run.
 
 Kinds, and their own fields:
 
@@ -26,154 +26,152 @@ Kinds, and their own fields:
 ``ignored_scope``  a listing answers with the groups of another workspace
 =================  =====================================================================================
 
-``retry_after`` is sent as the header Retry-After: seconds, or an HTTP date. Rules are tried in the order in which
+``retry_after`` is sent as the header ``Retry-After``: seconds, or an HTTP date. Rules are tried in the order in which
 they were added; the first that hits wins.
 """
 
-from __future__ import annotations
-
+import json
 import random
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any, Literal, Self
+
+from fastapi import Response
+from pydantic import AfterValidator, Field, model_validator
+
+from airflow_provider_prolific.emulator.errors import error_document
+from airflow_provider_prolific.emulator.models import Count, Model
 
 
-class FaultError(ValueError):
-    """A fault rule that can't be used; the message says why."""
-
-
-def _is_whole(value: object, least: int, most: int | None = None) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least and (most is None or value <= most)
-
-
-def _is_number(value: object, least: float, most: float) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
-
-
-def _is_pattern(value: object) -> bool:
+def _check_pattern(pattern: str) -> str:
     try:
-        re.compile(value)  # type: ignore[call-overload]
-    except (re.error, TypeError):
-        return False
-    return True
+        re.compile(pattern)
+    except re.error:
+        raise ValueError("must be a regular expression") from None
+    return pattern
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+def _check_header(value: Any) -> Any:
+    if not isinstance(value, str | int | float) or not re.fullmatch(r"[!-~]([ -~]*[!-~])?", str(value)):
+        raise ValueError("must be what a header can hold: a number or printable ASCII")
+    return value
 
 
-Check = tuple[Callable[[object], bool], str]
-_FIELDS: dict[str, Check] = {
-    "method": (_is_text, "a text"),
-    "path": (_is_pattern, "a regular expression"),
-    "after": (lambda value: _is_whole(value, 0), "a whole number of 0 or more"),
-    "count": (lambda value: _is_whole(value, 1), "a whole number of 1 or more"),
-    "probability": (lambda value: _is_number(value, 0, 1), "a number from 0 to 1"),
-    "seed": (lambda value: _is_whole(value, 0), "a whole number of 0 or more"),
-    "status": (lambda value: _is_whole(value, 200, 599), "an HTTP status from 200 to 599"),
-    "retry_after": (
-        lambda value: _is_text(value) or _is_number(value, 0, float("inf")),
-        "seconds or an HTTP date",
-    ),
-    "detail": (lambda value: isinstance(value, str | list | dict), "a text, a list or an object"),
-    "error_code": (lambda value: _is_whole(value, 0), "a whole number"),
-    "seconds": (lambda value: _is_number(value, 0, 3600), "a number from 0 to 3600"),
-    "json": (lambda _: True, "a JSON document"),
-    "text": (_is_text, "a text"),
-    "content_type": (_is_text, "a text"),
-}
-_COMMON = {"method", "path", "after", "count", "probability", "seed"}
-_OWN = {
-    "status": {"status", "detail", "error_code", "retry_after"},
-    "html": {"status", "retry_after"},
-    "body": {"status", "json", "text", "content_type", "retry_after"},
-    "empty": {"status"},
-    "slow": {"seconds"},
-    "disconnect": set[str](),
-    "lost_answer": set[str](),
-    "truncate": set[str](),
-    "ignored_scope": set[str](),
-}
+Header = Annotated[str, AfterValidator(_check_header)]
+Status = Annotated[int, Field(ge=200, le=599)]
 
 
-class FaultRule:
-    """One rule: which requests it hits, and how.
+class Fault(Model):
+    """What all rules have: which requests they hit, and how many they have hit."""
 
-    :param kind: see the table of kinds above.
-    :param fields: the rule's other fields.
-    :raises FaultError: when a field is unknown, missing or wrong.
-    """
+    kind: str
+    method: str = ""
+    path: Annotated[str, AfterValidator(_check_pattern)] = ""
+    after: Count = 0
+    count: Annotated[int, Field(ge=1)] | None = None
+    probability: Annotated[float, Field(ge=0, le=1)] = 1
+    seed: Count = 0
+    _matched: int = 0
+    _hits: int = 0
+    _random: random.Random
 
-    def __init__(self, kind: str, **fields: Any) -> None:
-        _check_fields(kind, fields)
-        self.kind = kind
-        self.fields = fields
-        self.hits = 0
-        self._method = fields.get("method", "").upper()
-        self._path = re.compile(fields.get("path", ""))
-        self._to_pass = fields.get("after", 0)
-        self._random = random.Random(fields.get("seed", 0))  # noqa: S311 - repeatable on purpose
+    def model_post_init(self, _: Any, /) -> None:
+        """Begin the series of chances."""
+        self._random = random.Random(self.seed)  # noqa: S311 - repeatable on purpose
 
     @property
     def is_spent(self) -> bool:
         """Whether the rule has hit as many requests as it was meant to."""
-        count: int | None = self.fields.get("count")
-        return count is not None and self.hits >= count
+        return self.count is not None and self._hits >= self.count
 
     def hit(self, method: str, path: str) -> bool:
         """Tell whether this request is hit, and count it."""
-        if self._method not in ("", method) or not self._path.search(path):
+        if self.method.upper() not in ("", method) or not re.search(self.path, path):
             return False
-        if self._to_pass:
-            self._to_pass -= 1
+        self._matched += 1
+        if self._matched <= self.after or self._random.random() >= self.probability:
             return False
-        if self._random.random() >= self.fields.get("probability", 1):
-            return False
-        self.hits += 1
+        self._hits += 1
         return True
 
     def as_json(self) -> dict[str, Any]:
         """Return the rule as it was given, with its hits so far."""
-        return {"kind": self.kind, **self.fields, "hits": self.hits}
+        return {**self.model_dump(exclude_unset=True, by_alias=True), "hits": self._hits}
 
 
-def _check_fields(kind: str, fields: Mapping[str, Any]) -> None:
-    if kind not in _OWN:
-        raise FaultError(f"{kind!r} is no kind of fault; kinds are {', '.join(_OWN)}")
-    known = _OWN[kind] | _COMMON
-    for name, value in fields.items():
-        if name not in known:
-            raise FaultError(f"a fault of kind {kind!r} has no field {name!r}; it may have {', '.join(sorted(known))}")
-        check, wanted = _FIELDS[name]
-        if not check(value):
-            raise FaultError(f"{name} must be {wanted}, not {value!r}")
-    if kind == "status" and fields.get("status", 0) < 400:
-        raise FaultError("a fault of kind 'status' needs a status from 400 to 599")
-    if kind == "slow" and "seconds" not in fields:
-        raise FaultError("a fault of kind 'slow' needs seconds")
-    if kind == "body" and ("json" in fields) == ("text" in fields):
-        raise FaultError("a fault of kind 'body' needs json or text")
+class AnswerFault(Fault):
+    """What all rules have that answer in the place of the API."""
+
+    status: Status = 200
+    content_type: Header = "application/json"
+    retry_after: Annotated[Any, AfterValidator(_check_header)] = None
+
+    def _body(self) -> bytes:
+        return b""
+
+    def answer(self) -> Response:
+        """Return what to answer."""
+        headers = {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
+        return Response(self._body(), self.status, {"content-type": self.content_type, **headers})
 
 
-class FaultPlan:
-    """The rules in force."""
+class _StatusFault(AnswerFault):
+    kind: Literal["status"]
+    status: Annotated[int, Field(ge=400, le=599)]
+    detail: Any = "A fault set on the emulator."
+    error_code: Count | None = None
 
-    def __init__(self) -> None:
-        self.rules: list[FaultRule] = []
+    def _body(self) -> bytes:
+        return json.dumps(error_document(self.status, self.detail, self.error_code)).encode()
 
-    def add(self, rule: FaultRule) -> None:
-        """Put a rule behind those already there."""
-        self.rules.append(rule)
 
-    def clear(self) -> None:
-        """Drop all rules."""
-        self.rules.clear()
+class _HtmlFault(AnswerFault):
+    kind: Literal["html"]
+    status: Status = 502
+    content_type: Header = "text/html; charset=utf-8"
 
-    def take(self, method: str, path: str) -> FaultRule | None:
-        """Return the rule that hits this request, if one does."""
-        for rule in self.rules:
-            if rule.hit(method, path):
-                if rule.is_spent:
-                    self.rules.remove(rule)
-                return rule
-        return None
+    def _body(self) -> bytes:
+        page = "<!DOCTYPE html>\n<title>{0}</title>\n<h1>{0}: gateway trouble</h1>\n"
+        return page.format(self.status).encode()
+
+
+class _BodyFault(AnswerFault):
+    kind: Literal["body"]
+    json_: Any = Field(None, alias="json")
+    text: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.model_fields_set & {"json_", "text"}) != 1:
+            raise ValueError("give json or text")
+        return self
+
+    def _body(self) -> bytes:
+        return (json.dumps(self.json_) if self.text is None else self.text).encode()
+
+
+class _EmptyFault(AnswerFault):
+    kind: Literal["empty"]
+
+
+class SlowFault(Fault):
+    """The true answer, late."""
+
+    kind: Literal["slow"]
+    seconds: Annotated[float, Field(ge=0, le=3600)]
+
+
+class _TrueAnswerFault(Fault):
+    kind: Literal["disconnect", "lost_answer", "truncate", "ignored_scope"]
+
+
+AnyFault = _StatusFault | _HtmlFault | _BodyFault | _EmptyFault | SlowFault | _TrueAnswerFault
+
+
+def take_fault(rules: list[Fault], method: str, path: str) -> Fault | None:
+    """Return the rule that hits this request, if one does; a rule that is spent then is taken out."""
+    for rule in rules:
+        if rule.hit(method, path):
+            if rule.is_spent:
+                rules.remove(rule)
+            return rule
+    return None

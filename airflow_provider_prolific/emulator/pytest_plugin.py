@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_prolific.emulator.server import Emulator
+from airflow_provider_prolific.emulator.process import Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

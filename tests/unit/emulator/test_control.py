@@ -8,6 +8,7 @@ import time
 import pytest
 
 from airflow_provider_prolific.emulator import EmulatorClient, EmulatorError
+from airflow_provider_prolific.emulator.middleware import RequestLog
 
 GROUPS = "participant-groups/"
 SMALL_SEED = {
@@ -127,11 +128,11 @@ class TestGroups:
         ("call", "words"),
         [
             (lambda emulator: emulator.set_group("gone", name="x"), "Nothing with this id"),
-            (lambda emulator: emulator.set_group("64e000000000000000000001", size=3), "'size' is not known"),
+            (lambda emulator: emulator.set_group("64e000000000000000000001", size=3), "the request: size is not known"),
             (lambda emulator: emulator.create_group("x", workspace_id="gone"), "no workspace 'gone'"),
             (lambda emulator: emulator.create_groups(-1), "count must be"),
             (lambda emulator: emulator.set(paging="half"), "paging must be"),
-            (lambda emulator: emulator.add_fault("explode"), "no kind of fault"),
+            (lambda emulator: emulator.add_fault("explode"), "must be one of 'status'"),
             (lambda emulator: emulator.revoke_token("gone"), "no such token"),
             (lambda emulator: emulator.reached_at("64e000000000000000000001", "many"), "count"),
         ],
@@ -191,8 +192,7 @@ class TestRequestLog:
 
 
 def test_the_log_is_bounded():
-    gate = pytest.importorskip("airflow_provider_prolific.emulator.gate")
-    log = gate.RequestLog(size=3)
+    log = RequestLog(size=3)
     scope = {"headers": [], "method": "GET", "path": "/", "raw_path": b"/", "query_string": b""}
     for _ in range(5):
         log.open(scope, None)

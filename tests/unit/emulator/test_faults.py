@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
+from pydantic import TypeAdapter
 
-from airflow_provider_prolific.emulator.faults import FaultError, FaultPlan, FaultRule
+from airflow_provider_prolific.emulator import EmulatorError
+from airflow_provider_prolific.emulator.faults import AnyFault, take_fault
 
 GROUPS = "participant-groups/"
 MEMORY_LAB = "64a000000000000000000001"
@@ -164,10 +167,13 @@ def test_the_rules_in_force_are_told_with_their_hits(api, prolific_emulator):
     assert prolific_emulator.faults() == [{"kind": "status", "status": 500, "path": "users", "hits": 1}]
 
 
+def rule(kind, **fields):
+    return TypeAdapter(AnyFault).validate_python({"kind": kind, **fields})
+
+
 def hits(rule, requests_):
-    plan = FaultPlan()
-    plan.add(rule)
-    return [plan.take(method, path) is rule for method, path in requests_]
+    rules = [rule]
+    return [take_fault(rules, method, path) is rule for method, path in requests_]
 
 
 LIST = ("GET", "/api/v1/participant-groups/")
@@ -189,41 +195,42 @@ ME = ("GET", "/api/v1/users/me/")
     ],
 )
 def test_a_rule_hits_the_requests_that_it_names(fields, requests_, expected):
-    assert hits(FaultRule("empty", **fields), requests_) == expected
+    assert hits(rule("empty", **fields), requests_) == expected
 
 
 def test_chance_is_the_same_in_every_run():
     def series(seed):
-        return hits(FaultRule("empty", probability=0.5, seed=seed), [ME] * 50)
+        return hits(rule("empty", probability=0.5, seed=seed), [ME] * 50)
 
     assert series(1) == series(1) != series(2)
     assert 10 < sum(series(1)) < 40
 
 
 def test_the_first_rule_that_hits_wins_and_the_next_takes_over():
-    plan = FaultPlan()
-    plan.add(FaultRule("status", status=429, count=1))
-    plan.add(FaultRule("status", status=500))
-    assert [plan.take(*ME).fields["status"] for _ in range(3)] == [429, 500, 500]
+    rules = [rule("status", status=429, count=1), rule("status", status=500)]
+    assert [take_fault(rules, *ME).status for _ in range(3)] == [429, 500, 500]
 
 
 @pytest.mark.parametrize(
     ("kind", "fields", "words"),
     [
-        ("explode", {}, "'explode' is no kind of fault"),
-        ("status", {}, "status from 400"),
-        ("status", {"status": 200}, "status from 400"),
-        ("status", {"status": "500"}, "status must be"),
-        ("slow", {}, "needs seconds"),
+        ("explode", {}, "kind"),
+        (["status"], {}, "the request: kind must be one of 'status'"),
+        ("status", {}, "status: status is missing"),
+        ("status", {"status": 200}, "status must be greater than or equal to 400, not 200"),
+        ("status", {"status": "500"}, "status must be a valid integer, not '500'"),
+        ("html", {"retry_after": "a\r\nb"}, "retry_after must be what a header can hold"),
+        ("slow", {}, "seconds is missing"),
         ("slow", {"seconds": -1}, "seconds must be"),
-        ("body", {}, "json or text"),
-        ("body", {"json": 1, "text": "x"}, "json or text"),
-        ("empty", {"seconds": 1}, "no field 'seconds'"),
+        ("body", {}, "give json or text"),
+        ("body", {"json": 1, "text": "x"}, "give json or text"),
+        ("empty", {"seconds": 1}, "empty: seconds is not known here"),
         ("empty", {"path": "("}, "path must be a regular expression"),
         ("empty", {"count": 0}, "count must be"),
         ("empty", {"probability": 2}, "probability must be"),
     ],
 )
-def test_a_rule_that_makes_no_sense_is_refused(kind, fields, words):
-    with pytest.raises(FaultError, match=words):
-        FaultRule(kind, **fields)
+def test_a_rule_that_makes_no_sense_is_refused(prolific_emulator, kind, fields, words):
+    with pytest.raises(EmulatorError, match=re.escape(words)):
+        prolific_emulator.add_fault(kind, **fields)
+    assert prolific_emulator.faults() == []

@@ -30,11 +30,11 @@ def test_the_default_seed_holds_what_demos_and_tests_look_up_by_name():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"grups": []}, ["the seed", "'grups'", "groups"]),
-        ({"groups": {"id": "g"}}, ["groups", "list of tables"]),
+        ({"grups": []}, ["the seed: grups is not known here"]),
+        ({"groups": {"id": "g"}}, ["the seed: groups must be a valid list"]),
         ({"groups": [{"id": "g", "workspace_id": "w"}]}, ["groups, entry 1", "name is missing"]),
         ({"groups": [GROUP, GROUP]}, ["groups, entry 2", "'g' is taken"]),
-        ({"groups": [{**GROUP, "growth": 2}]}, ["A group", "'growth'", "growth_per_second"]),
+        ({"groups": [{**GROUP, "growth": 2}]}, ["groups, entry 1 ('A group'): growth is not known here"]),
         ({"groups": [{**GROUP, "growth_per_second": "fast"}]}, ["growth_per_second", "number", "'fast'"]),
         ({"groups": [{**GROUP, "growth_per_second": float("inf")}]}, ["growth_per_second", "inf"]),
         ({"groups": [{**GROUP, "participant_count": -1}]}, ["participant_count", "-1"]),

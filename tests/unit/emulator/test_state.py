@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_prolific.emulator.seed import default_seed
-from airflow_provider_prolific.emulator.state import (
-    ApiError,
-    Scope,
-    State,
+from airflow_provider_prolific.emulator.errors import ApiError
+from airflow_provider_prolific.emulator.groups import (
     format_datetime,
     is_known_participant,
     synthetic_participant_id,
 )
+from airflow_provider_prolific.emulator.seed import load_seed
+from airflow_provider_prolific.emulator.state import Scope, State
 
 START = 1_750_000_000.0
 
@@ -32,7 +31,7 @@ def clock():
 
 @pytest.fixture
 def state(clock):
-    return State(default_seed(), clock)
+    return State(load_seed(None), clock)
 
 
 def grow(state, **fields):
@@ -123,7 +122,7 @@ def test_counting_and_naming_the_members_agree(state, clock):
 
 
 def test_the_same_seed_has_the_same_members_in_every_run(state):
-    again = State(default_seed(), lambda: START + 999)
+    again = State(load_seed(None), lambda: START + 999)
     group_id = "64e000000000000000000002"
     assert list(state.group(group_id).members()) == list(again.group(group_id).members())
 
@@ -165,11 +164,11 @@ def test_a_listing_follows_creation_deletion_and_return(state):
 
 def test_reset_forgets_everything_that_happened(state, clock):
     group = grow(state)
-    state.settings["paging"] = "none"
+    state.settings = state.settings.model_copy(update={"paging": "none"})
     state.revoked_tokens.add("emulator-token")
     clock.now += 60
     state.reset()
     assert group.id not in state.groups
-    assert state.settings["paging"] == "full"
+    assert state.settings.paging == "full"
     assert state.user_of("emulator-token") is not None
     assert state.group("64e000000000000000000001").participant_count == 0

@@ -1,0 +1,94 @@
+"""Answers other than success: how the imitated API words them, and what is wrong with a document, in plain words."""
+
+import re
+from collections.abc import Mapping, Sequence
+from http.client import responses
+from typing import Any
+
+from airflow_provider_prolific.text import shorten
+
+
+class ApiError(Exception):
+    """An answer other than success, as the API words it.
+
+    :param status: The HTTP status.
+    :param detail: What is wrong: a text, or ``{"field": ["problem", ...]}``.
+    :param error_code: Prolific's own number for it. Only 140003 (unknown participant) is known from real answers;
+        without one the answer carries a number made from the status.
+    """
+
+    def __init__(self, status: int, detail: str | dict[str, list[str]], error_code: int | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.error_code = error_code
+
+
+def not_found() -> ApiError:
+    """Return the answer for what does not exist and for what the token may not see: they look the same."""
+    return ApiError(404, "Nothing with this id is visible to your token.")
+
+
+def invalid(**problems: str) -> ApiError:
+    """Return a validation error: one problem for each field named."""
+    return ApiError(400, {name: [problem] for name, problem in problems.items()})
+
+
+def error_document(status: int, detail: object, error_code: int | None = None) -> dict[str, Any]:
+    """Return an error body in the API's shape."""
+    return {
+        "error": {
+            "status": status,
+            "error_code": 140000 + status if error_code is None else error_code,
+            "title": responses.get(status, "Error"),
+            "detail": detail,
+            "additional_information": "",
+            "traceback": "",
+            "interactive": False,
+        }
+    }
+
+
+def problem_in_words(error: Mapping[str, Any]) -> str:
+    """Return what pydantic found wrong with a value, as it reads behind the value's name: ``must be ...``."""
+    message: str = error["msg"]
+    match error["type"]:
+        case "missing":
+            return "is missing"
+        case "extra_forbidden":
+            return "is not known here"
+        case "value_error":
+            return message.removeprefix("Value error, ")
+        case "union_tag_invalid":
+            return f"kind must be one of {error['ctx']['expected_tags']}, not {shorten(error['ctx']['tag'])}"
+        case "union_tag_not_found":
+            return "kind is missing"
+        case "model_attributes_type" | "model_type":
+            message = "must be a table (a JSON object)"
+        case "json_invalid":
+            return "is not JSON"
+    return f"{re.sub(r'^[A-Z][a-z]+ should ', 'must ', message)}, not {shorten(error['input'])}"
+
+
+def place_in_words(whole: str, document: Any, location: Sequence[str | int]) -> str:
+    """Return where in a document a problem is, to be followed by the problem.
+
+    :param whole: What to call the document itself.
+    :param document: The document, from which entries get their names.
+    :param location: The keys and positions that lead to the value.
+    :return: For example ``groups, entry 1 ('Wave 1'): name``.
+    """
+    places: list[str] = []
+    field = ""
+    for part in location:
+        try:
+            document = document[part]
+        except (LookupError, TypeError):
+            document = {}
+        if isinstance(part, int):
+            name = document.get("name") or document.get("email") if isinstance(document, dict) else None
+            place = f"{field}, entry {part + 1}" + (f" ({shorten(name)})" if isinstance(name, str) else "")
+            places, field = [*places, place], ""
+        else:
+            places, field = [*places, field], part if part.isidentifier() else shorten(part)
+    return f"{', '.join(filter(None, places)) or whole}: {field}".strip()
