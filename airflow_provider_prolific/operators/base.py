@@ -6,8 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_prolific.arguments import CheckedArguments, check_filter, check_group, is_id
-from airflow_provider_prolific.exceptions import ProlificApiError, ProlificResponseError, ProlificValueError
-from airflow_provider_prolific.text import shorten
+from airflow_provider_prolific.exceptions import ProlificApiError, ProlificValueError
 from airflow_provider_prolific.version_compat import BaseOperator
 from airflow_provider_prolific.waiting.group_index import GroupIndex, check_live
 
@@ -149,16 +148,3 @@ def _look_up(
     if is_usual_id:
         return GroupIndex([])
     raise no_scope
-
-
-def read_participant_count(group: ParticipantGroup) -> int:
-    """Return a group's participant count.
-
-    :raises ProlificResponseError: Prolific has left it out.
-    """
-    count = group.get("participant_count")
-    if type(count) is not int:
-        raise ProlificResponseError(
-            f"participant group {shorten(group['name'])} ({group['id']}) came without a participant_count"
-        )
-    return count

@@ -173,9 +173,10 @@ class ProlificCreateParticipantGroupOperator(ProlificOperator):
         on_unknown_participant: str,
     ) -> CreatedGroup:
         """Find or create the group, and see to it that the participants are in it."""
-        new = {"name": name, "workspace_id": workspace_id or hook.default_workspace_id(), "description": description}
+        workspace_id = workspace_id or hook.default_workspace_id()
+        new = {"name": name, "workspace_id": workspace_id, "description": description}
         ids = participant_ids or []
-        index = GroupIndex(hook.list_participant_groups({"workspace_id": new["workspace_id"]}))
+        index = GroupIndex(hook.list_participant_groups({"workspace_id": workspace_id}))
         group: Any = index.named(name)
         if group is None:
             if (similar := index.similar(name)) and not allow_similar:

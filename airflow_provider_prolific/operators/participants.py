@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from airflow_provider_prolific.arguments import check_flag, check_limit, check_participant_ids
 from airflow_provider_prolific.exceptions import ProlificError, ProlificValueError
-from airflow_provider_prolific.operators.base import ParticipantGroupOperator, read_participant_count, require_group
+from airflow_provider_prolific.operators.base import ParticipantGroupOperator, require_group
 from airflow_provider_prolific.operators.unknown_participants import (
     OnUnknownParticipant,
     add_known_participants,
@@ -16,6 +16,7 @@ from airflow_provider_prolific.operators.unknown_participants import (
     unknown_participants_error,
 )
 from airflow_provider_prolific.text import shorten
+from airflow_provider_prolific.waiting.targets import read_count
 
 if TYPE_CHECKING:
     from airflow_provider_prolific.arguments import (
@@ -345,4 +346,4 @@ def _list_ids(hook: ProlificHook, participant_group_id: str) -> list[str]:
 def _read_summary(hook: ProlificHook, participant_group_id: str) -> ParticipantGroupSummary:
     """Return the group as it is after a change: read again, never derived from the answer to the change."""
     group = require_group(hook, participant_group_id, None)
-    return ParticipantGroupSummary(id=group["id"], name=group["name"], participant_count=read_participant_count(group))
+    return ParticipantGroupSummary(id=group["id"], name=group["name"], participant_count=read_count(group))
