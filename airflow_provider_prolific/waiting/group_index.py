@@ -88,8 +88,8 @@ class GroupIndex:
 
     def similar(self, key: str) -> list[Mapping[str, Any]]:
         """Return the live groups whose names only look like this one: other case or white space, same letters."""
-        composed = composed(key)
-        return [group for group in self._by_look.get(_look(key), []) if composed(group["name"]) != composed]
+        wanted = composed(key)
+        return [group for group in self._by_look.get(_look(key), []) if composed(group["name"]) != wanted]
 
     @cached_property
     def _by_look(self) -> dict[str, list[Mapping[str, Any]]]:
