@@ -49,8 +49,9 @@ def add_known_participants(hook: ProlificHook, participant_group_id: str, partic
         try:
             unknown += _add_chunk(hook, participant_group_id, chunk)
         except ProlificError as error:
-            where = f"chunk {number} of {len(starts)} (participants {start + 1} to {start + len(chunk)})"
-            error.args = (f"{where} failed, {start - len(unknown)} had been applied before it: {error}",)
+            if len(starts) > 1:
+                where = f"chunk {number} of {len(starts)} (participants {start + 1} to {start + len(chunk)})"
+                error.args = (f"{where} failed, {start - len(unknown)} had been applied before it: {error}",)
             raise
     return unknown
 
@@ -79,8 +80,8 @@ def _add_chunk(hook: ProlificHook, participant_group_id: str, chunk: list[str]) 
             unknown += suspects
         if len(unknown) > MAX_UNKNOWN_IN_A_CHUNK:
             raise ProlificError(
-                f"Prolific does not know more than {MAX_UNKNOWN_IN_A_CHUNK} of its participants: look whether the list "
-                "holds Prolific's own participant ids"
+                f"more than {MAX_UNKNOWN_IN_A_CHUNK} of {len(chunk)} participants are unknown to Prolific: look whether "
+                "the list holds Prolific's own participant ids"
             )
     return unknown
 
