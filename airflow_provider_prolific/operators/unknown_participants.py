@@ -80,8 +80,8 @@ def _add_chunk(hook: ProlificHook, participant_group_id: str, chunk: list[str]) 
             unknown += suspects
         if len(unknown) > MAX_UNKNOWN_IN_A_CHUNK:
             raise ProlificError(
-                f"more than {MAX_UNKNOWN_IN_A_CHUNK} of {len(chunk)} participants are unknown to Prolific: look whether "
-                "the list holds Prolific's own participant ids"
+                f"more than {MAX_UNKNOWN_IN_A_CHUNK} of {len(chunk)} participants are unknown to Prolific: look "
+                "whether the list holds Prolific's own participant ids"
             )
     return unknown
 
