@@ -12,6 +12,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeGuard
 
 from airflow_provider_prolific.exceptions import ProlificValueError
@@ -37,6 +38,9 @@ MAX_COUNT = 10**18 - 1
 
 #: The shortest time between two looks, in seconds; shorter intervals are lengthened to it, so that no wait spins.
 MIN_POKE_INTERVAL_SECONDS = 0.1
+
+#: The longest time span, in seconds: what a ``timedelta`` can hold.
+MAX_SECONDS = timedelta.max.total_seconds()
 
 _ID = re.compile(r"[^\s/\\]{1,255}")
 _RENDERED = {"true": True, "false": False, "none": None}
@@ -185,6 +189,16 @@ def _read_whole_number(value: Any) -> int | None:
     with suppress(TypeError, ValueError):
         return int(value) if isinstance(value, str) else operator.index(value)
     return None
+
+
+def check_seconds(value: Any, name: str) -> float:
+    """Return a time span in seconds: a number from 0 upwards, or a ``timedelta``."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= MAX_SECONDS:
+        raise ProlificValueError(
+            f"{name} must be a timedelta or a number of seconds, from 0 upwards and finite, not {shorten(value)}"
+        )
+    return float(seconds)
 
 
 def one_of(*choices: str) -> Check:

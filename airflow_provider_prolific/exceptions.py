@@ -1,33 +1,58 @@
-"""The provider's errors.
+"""The provider's errors, and how an answer of the API becomes one.
 
 None of them derives from ``AirflowException``: a sensor's ``soft_fail`` may skip a time-out, it must never hide a
-broken token. What they all share is :class:`ProlificError`, and whether time may heal them: ``transient``.
+wrong token. Everything that repeats, waits or ends asks two attributes of :class:`ProlificError`: ``transient`` and
+``may_have_acted``.
 """
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from airflow_provider_prolific.text import one_line, shorten
+
+#: How many bytes of an error's body are looked at.
+MAX_ERROR_BODY_BYTES = 64 * 1024
+_TEMPORARY_STATUSES = (408, 425, 429)
 
 
 class ProlificError(Exception):
-    """Something about Prolific that stops the work; the message says what, and what to do.
+    """Something about Prolific that stops the work; the message says what, and what to do."""
 
-    ``transient`` is true for what may pass by itself (network, rate limit, outage), so that a wait goes on.
-    """
-
+    #: Whether the error is temporary (network, rate limit, outage), so that a wait goes on.
     transient: bool = False
-    #: Seconds to wait before the next request, where the API named a time.
+    #: Whether Prolific may have done what the failed call asked for.
+    may_have_acted: bool = False
+    #: Seconds to wait before the next request, if the API named a time.
     retry_after: float | None = None
 
 
 class ProlificValueError(ProlificError, ValueError):
-    """An argument or a connection that cannot be used: the message names the value and the way to mend it."""
+    """An argument or a connection that cannot be used: the message names it and says how to correct it."""
+
+
+class ProlificUnreadableConnectionError(ProlificError):
+    """The Airflow connection cannot be read: it does not exist, or the secrets backend or the database is away.
+
+    A permanent error at the first look; while a wait is under way it is a temporary one.
+    """
 
 
 class ProlificConnectionError(ProlificError):
-    """No answer came: no connection, a time-out, or a connection that broke half-way."""
+    """No answer came: no connection, a time-out, or a connection that broke.
 
-    transient = True
+    :param message: One line, with method and path.
+    :param transient: Whether asking again may help; not for a refused certificate or a missing CA file.
+    :param may_have_acted: Whether the request may have reached Prolific.
+    """
+
+    def __init__(self, message: str, transient: bool = True, may_have_acted: bool = True) -> None:
+        super().__init__(message)
+        self.transient = transient
+        self.may_have_acted = may_have_acted
 
 
 class ProlificResponseError(ProlificError):
@@ -36,6 +61,8 @@ class ProlificResponseError(ProlificError):
     :param message: One line, with method and path.
     :param transient: Whether asking again may bring a right answer.
     """
+
+    may_have_acted = True
 
     def __init__(self, message: str, transient: bool = True) -> None:
         super().__init__(message)
@@ -47,10 +74,10 @@ class ProlificApiError(ProlificError):
 
     :param message: One line, with method, path, status and the API's own reason.
     :param status_code: The HTTP status.
-    :param error_code: Prolific's own error number, where it sent one.
-    :param title: Prolific's short name of the error, where it sent one.
+    :param error_code: Prolific's own error number, if it sent one.
+    :param title: Prolific's short name of the error, if it sent one.
     :param detail: Prolific's explanation as it came: a text, a list, or a mapping of fields to problems.
-    :param retry_after: Seconds to wait before the next request, where the API named a time.
+    :param retry_after: Seconds to wait before the next request, if the API named a time.
     """
 
     def __init__(
@@ -68,4 +95,85 @@ class ProlificApiError(ProlificError):
         self.title = title
         self.detail = detail
         self.retry_after = retry_after
-        self.transient = status_code in (408, 425, 429) or status_code >= 500
+        # A status that is no refusal and no success (1xx, 3xx) comes from something between here and Prolific.
+        self.transient = status_code < 400 or status_code in _TEMPORARY_STATUSES or status_code >= 500
+        self.may_have_acted = status_code == 408 or status_code >= 500
+
+
+def describe_body(body: bytes, hide: Callable[[str], str]) -> str:
+    """Return what a body that is not JSON says, without its mark-up and without what is hidden."""
+    text = hide(body.decode("utf-8", "replace"))
+    return one_line(hide(re.sub(r"<[^>]*>", " ", text)), 200) or "an empty body"
+
+
+def error_of_answer(
+    call: str,
+    status: int,
+    phrase: str,
+    body: bytes,
+    *,
+    conn_id: str,
+    hide: Callable[[str], str],
+    retry_after: float | None = None,
+) -> ProlificApiError:
+    """Return the API's refusal as an error, whichever of its shapes the body has.
+
+    :param call: Method and path.
+    :param status: The HTTP status.
+    :param phrase: The reason phrase of the status line.
+    :param body: The answer's body, or its beginning.
+    :param conn_id: The Airflow connection, for the advice.
+    :param hide: Takes out of a text what nobody may read.
+    :param retry_after: Seconds to wait before the next request, if the API named a time.
+    """
+    title = detail = code = None
+    try:
+        document = json.loads(body.decode())
+        error = document.get("error", document) if isinstance(document, dict) else document
+        fields: dict[str, Any] = error if isinstance(error, dict) else {}
+        title = _hide_in(fields.get("title") or fields.get("message") or fields.get("type"), hide)
+        detail = _hide_in(error if isinstance(error, str) else fields.get("detail", fields.get("issues")), hide)
+        code = fields.get("error_code")
+        reason = ": ".join(text for text in (_flatten(title), _flatten(detail)) if text)
+    except (ValueError, RecursionError):  # not JSON, or nested too deeply
+        detail = reason = describe_body(body, hide)
+    if type(code) is int:
+        reason += f" (error_code {code})"
+    message = f"{call} was refused with {status} {one_line(phrase, 100)}".rstrip()
+    if reason:
+        message += f": {reason}"
+    hint = {
+        401: f"check the API token of connection {conn_id!r}",
+        403: f"the token of connection {conn_id!r} may have no access to this workspace",
+        404: f"it does not exist, or the token of connection {conn_id!r} has no access to its workspace",
+    }.get(status, "redirects are not followed" if 300 <= status < 400 else None)
+    return ProlificApiError(
+        one_line(message) + (f" ({hint})" if hint else ""),
+        status_code=status,
+        error_code=code if type(code) is int else None,
+        title=title if isinstance(title, str) else None,
+        detail=detail,
+        retry_after=retry_after,
+    )
+
+
+def _flatten(detail: Any) -> str:
+    """Return a text, a list, or a mapping of fields to problems as one text."""
+    if isinstance(detail, str):
+        return detail
+    if isinstance(detail, Mapping):
+        return "; ".join(f"{key}: {_flatten(value)}" for key, value in detail.items())
+    if isinstance(detail, list):
+        return ", ".join(filter(None, map(_flatten, detail)))
+    return "" if detail is None else shorten(detail)
+
+
+def _hide_in(value: Any, hide: Callable[[str], str]) -> Any:
+    """Return a JSON value whose texts, the keys of mappings too, show nothing that is hidden."""
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, Mapping):
+        return {hide(key): _hide_in(item, hide) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_hide_in(item, hide) for item in value]
+    return value

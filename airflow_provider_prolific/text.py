@@ -5,7 +5,16 @@ Whatever passes through here can be stored by every database and cannot forge a 
 
 from __future__ import annotations
 
+import base64
+import html
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
+from urllib.parse import unquote
+
+#: How many characters of a foreign text are looked at, before anything costly is done with it.
+MAX_SHOWN = 8192
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
 
 
 def shorten(value: Any, limit: int = 100) -> str:
@@ -34,3 +43,55 @@ def is_storable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+class Redaction:
+    """Takes out of texts what nobody may read: the API token, in whatever form it comes back, and participants' ids.
+
+    :param secrets: Texts of which no form may be shown: as they are, in another case, quoted or escaped for a URL,
+        HTML or JSON, in hexadecimal digits or in base64, torn apart by punctuation, or backwards. Shorter ones than
+        `MIN_SECRET_LENGTH` are left alone: they would hide ordinary words.
+    :param ids: Texts that may not be shown as they are.
+    """
+
+    MIN_SECRET_LENGTH = 8
+    HIDDEN = "***"
+
+    def __init__(self, secrets: Iterable[str], ids: Iterable[str] = ()) -> None:
+        secrets = [secret for secret in secrets if len(secret) >= self.MIN_SECRET_LENGTH]
+        self._forms = {form for secret in secrets for form in _forms(secret) if len(form) >= self.MIN_SECRET_LENGTH}
+        self._hidden = sorted({*secrets, *ids}, key=len, reverse=True)  # one may be the beginning of another
+
+    def __call__(self, text: str) -> str:
+        """Return a text, cut to what anybody could want to read, without what is hidden."""
+        is_cut = len(text) > MAX_SHOWN
+        text = text[:MAX_SHOWN]
+        for hidden in self._hidden:
+            text = text.replace(hidden, self.HIDDEN)
+        if any(form in bare for bare in _bare(text) for form in self._forms):
+            return "(not shown: it repeats the API token)"
+        # What stands at a cut may be the beginning of something hidden.
+        return text[: -len(self._hidden[0])] if is_cut and self._hidden else text
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Yield the letters and digits that a secret comes down to in the encodings that programs use."""
+    data = secret.encode()
+    yield from (_letters(form) for form in (secret, secret[::-1], data.hex()))
+    for lead in range(3):  # what stands before it moves the grid of base64; the ends depend on the neighbours
+        encoded = base64.b64encode(b"\0" * lead + data)
+        yield _letters(encoded[4 if lead else 0 : len(encoded) // 4 * 4 - 4].decode())
+
+
+def _bare(text: str) -> Iterator[str]:
+    """Yield the letters and digits of a text, as it is and with its escapes undone."""
+    for _ in range(3):  # escaped, and escaped again
+        yield _letters(text)
+        undone = html.unescape(unquote(_ESCAPE.sub(lambda match: chr(int(match[1] or match[2], 16)), text)))
+        if undone == text:
+            return
+        text = undone
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text)).casefold()

@@ -1,4 +1,11 @@
-"""Imports whose place differs between Airflow 2.11 and 3.x: the only module that knows of versions."""
+"""Imports whose place differs between Airflow 2.11 and 3.x: the only module that knows of versions.
+
+Parts of Airflow that are not public and are used all the same, because nothing public serves:
+
+- ``BaseSensorOperator._get_next_poke_interval``, overridden: a ``Retry-After`` must lengthen a sensor's interval;
+- ``resume_execution("__fail__", …)`` and the texts of `DEFER_TIMEOUT_REASONS`: how Airflow ends a deferral by itself;
+- ``_orig_start_date`` (2.11): whether a sensor in reschedule mode has looked before.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseHook, BaseOperator, BaseOperatorLink, BaseSensorOperator, Context, PokeReturnValue
-    from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, AirflowSkipException
+    from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, AirflowTaskTimeout
     from airflow.triggers.base import BaseEventTrigger
 
     HAS_EVENT_TRIGGERS: bool
@@ -23,9 +30,9 @@ else:
     except (ImportError, AttributeError):  # before Airflow 3.1
         from airflow.hooks.base import BaseHook
     try:
-        from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, AirflowSkipException
+        from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, AirflowTaskTimeout
     except (ImportError, AttributeError):  # before Airflow 3.2
-        from airflow.exceptions import AirflowException, AirflowSensorTimeout, AirflowSkipException
+        from airflow.exceptions import AirflowSensorTimeout, AirflowSkipException, AirflowTaskTimeout
     try:
         from airflow.triggers.base import BaseEventTrigger
 
@@ -48,12 +55,23 @@ def get_xcom(key: str, ti_key: Any) -> Any:
     return XCom.get_value(key=key, ti_key=ti_key)
 
 
+def was_rescheduled(context: Context) -> bool:
+    """Tell whether a sensor in reschedule mode has looked before, in another process."""
+    ti: Any = context["ti"]
+    try:
+        from airflow.sensors.base import _orig_start_date  # type: ignore[import-not-found]
+    except ImportError:  # Airflow 3
+        return ti.get_first_reschedule_date(context) is not None
+    first_try = (ti.max_tries or 0) - (ti.task.retries or 0) + 1
+    return bool(_orig_start_date(ti.dag_id, ti.task_id, ti.run_id, ti.map_index, first_try))
+
+
 __all__ = [
     "DEFER_TIMEOUT_REASONS",
     "HAS_EVENT_TRIGGERS",
-    "AirflowException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
+    "AirflowTaskTimeout",
     "BaseEventTrigger",
     "BaseHook",
     "BaseOperator",
@@ -62,4 +80,5 @@ __all__ = [
     "Context",
     "PokeReturnValue",
     "get_xcom",
+    "was_rescheduled",
 ]

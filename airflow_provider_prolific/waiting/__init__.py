@@ -1,1 +1,1 @@
-"""What all waits share: the rules of a sensor and of a trigger, the arithmetic of targets, and the poll."""
+"""What all waits share: what is waited for, the rules of a wait, and the one poll for all of them."""

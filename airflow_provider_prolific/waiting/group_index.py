@@ -62,7 +62,7 @@ class GroupIndex:
             ids = ", ".join(sorted(group["id"] for group in live))
             raise ProlificError(
                 f"{len(live)} participant groups are named {shorten(name)}: {ids}. "
-                "Use the id of the one that you mean, or rename the others"
+                "Name the one that you mean by its id, or rename the others"
             )
         return next(iter(live or named), None)
 

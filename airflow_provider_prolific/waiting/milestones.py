@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_prolific.arguments import check_count, shorten
+from airflow_provider_prolific.arguments import check_count
 from airflow_provider_prolific.exceptions import ProlificValueError
+from airflow_provider_prolific.text import shorten
+
+#: How many milestones one event names at most: the highest ones.
+MAX_NAMED = 100
 
 
 class Milestones:
@@ -33,9 +37,13 @@ class Milestones:
     def passed(self, announced: int, count: int) -> list[int]:
         """Return the milestones that lie above the last announced one and not above the count, upwards.
 
+        At most the highest `MAX_NAMED` are returned.
+
         :param announced: The highest milestone that was announced, 0 before the first.
         :param count: The participant count now.
         """
         if self.every is not None:
-            return list(range((announced // self.every + 1) * self.every, count + 1, self.every))
-        return [milestone for milestone in self.counts or () if announced < milestone <= count]
+            first = (announced // self.every + 1) * self.every
+            highest = count // self.every * self.every
+            return list(range(max(first, highest - (MAX_NAMED - 1) * self.every), highest + 1, self.every))
+        return [milestone for milestone in self.counts or () if announced < milestone <= count][-MAX_NAMED:]

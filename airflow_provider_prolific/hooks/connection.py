@@ -1,0 +1,148 @@
+"""What a connection of type ``prolific`` says: read, checked, and refused in plain words."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider_prolific.arguments import SCOPES, check_id
+from airflow_provider_prolific.exceptions import ProlificValueError
+
+DEFAULT_HOST = "https://api.prolific.com"
+
+
+@dataclass(frozen=True)
+class ConnectionSettings:
+    """What a connection says, checked."""
+
+    conn_id: str
+    base_url: str
+    token: str = field(repr=False)
+    scopes: dict[str, str | None]
+
+    @classmethod
+    def read(cls, connection: Any) -> ConnectionSettings:
+        """Return what an Airflow connection says.
+
+        :raises ProlificValueError: it cannot be used; the message names it, and says what to do.
+        """
+        where = f"connection {connection.conn_id!r}"
+        extra = _read_extra(connection, where)
+        scopes: dict[str, str | None] = {}
+        for key in SCOPES:
+            value = extra.get(key)
+            value = value.strip() if isinstance(value, str) else value
+            scopes[key] = None if value in (None, "") else check_id(value, f"{where}: extra field {key}")
+        return cls(connection.conn_id, _read_base_url(connection, where), _read_token(connection, where), scopes)
+
+    def default_scope(self) -> tuple[str, str]:
+        """Return the scope that the connection names, as ``(key, id)``.
+
+        :raises ProlificValueError: it names none, or both.
+        """
+        named = {key: value for key, value in self.scopes.items() if value is not None}
+        if len(named) == 1:
+            return next(iter(named.items()))
+        where = f"connection {self.conn_id!r}"
+        if named:
+            raise ProlificValueError(
+                f"{where} has both a workspace_id and a project_id in its extra fields: keep one of them, "
+                'or pass filter={"workspace_id": …}'
+            )
+        raise ProlificValueError(
+            'no scope: pass filter={"workspace_id": …} or set workspace_id (or project_id) in the extra fields '
+            f"of {where}"
+        )
+
+    def default_workspace_id(self) -> str:
+        """Return the workspace that the connection names.
+
+        :raises ProlificValueError: it names none.
+        """
+        workspace_id = self.scopes["workspace_id"]
+        if workspace_id is None:
+            raise ProlificValueError(
+                f"no workspace: pass workspace_id or set it in the extra fields of connection {self.conn_id!r} "
+                "(Prolific's documents know workspaces and organisations as owners of new groups)"
+            )
+        return workspace_id
+
+
+def _read_extra(connection: Any, where: str) -> dict[str, Any]:
+    try:
+        extra = connection.extra_dejson
+    except ValueError:  # Airflow raises what its JSON reader does, with the text in it
+        extra = None
+    if not isinstance(extra, dict):
+        raise ProlificValueError(f"{where}: the extra field must be a JSON object with workspace_id or project_id")
+    return extra
+
+
+def _read_token(connection: Any, where: str) -> str:
+    token = (connection.password or "").strip()
+    if not token:
+        raise ProlificValueError(
+            f"{where} has no API token: put it into the password field (Prolific: Settings, then API tokens)"
+        )
+    if not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise ProlificValueError(
+            f"{where}: the API token in the password field has spaces or characters that no token has; "
+            "paste the token alone, without the word 'Token'"
+        )
+    return token
+
+
+def _read_base_url(connection: Any, where: str) -> str:
+    """Return ``scheme://host[:port]``. No message shows the field: it may be a token that went into the wrong one."""
+    host = (connection.host or "").strip() or DEFAULT_HOST
+    text = host if "://" in host else f"https://{host}"
+    try:
+        parts = urlsplit(text)
+        name, port = parts.hostname or "", parts.port
+        shown = f"[{name}]" if ":" in name else name
+        base_url = f"{parts.scheme}://{shown}" + (f":{port}" if port is not None else "")
+        is_usable = base_url == text.removesuffix("/").lower() and (
+            _is_address(name) or _is_host_name(name, with_dot=text != host)
+        )
+    except ValueError:
+        is_usable = False
+    if not is_usable or parts.scheme not in ("https", "http"):
+        raise ProlificValueError(
+            f"{where}: the host field must be a base URL like {DEFAULT_HOST}, without user name, path or query, or "
+            "empty for that address; the token belongs into the password field"
+        )
+    if parts.scheme == "http" and not _is_loopback(name):
+        raise ProlificValueError(
+            f"{where}: plain http:// would send the token in clear text to another machine: use https://"
+        )
+    if port and connection.port and port != connection.port:
+        raise ProlificValueError(
+            f"{where}: the host field names port {port}, but the port field {connection.port}: keep one of them"
+        )
+    port = port or connection.port or None
+    if port is not None and not 0 < port < 65536:
+        raise ProlificValueError(f"{where}: there is no port {port}")
+    return f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
+
+
+def _is_host_name(name: str, *, with_dot: bool) -> bool:
+    """Tell whether a text is the name of a host; without ``https://`` before it, only a dot tells it from a token."""
+    labels = name.removesuffix(".").split(".")
+    return (name == "localhost" or len(labels) > with_dot) and all(
+        re.fullmatch(r"(?!-)[a-z0-9-]{1,63}(?<!-)", label) for label in labels
+    )
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(name: str) -> bool:
+    return name == "localhost" or (_is_address(name) and ipaddress.ip_address(name).is_loopback)

@@ -1,0 +1,66 @@
+"""Requests that brought no answer, as errors in words."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import requests
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    NameResolutionError,
+    NewConnectionError,
+    ProxyError,
+    ReadTimeoutError,
+)
+
+from airflow_provider_prolific.exceptions import ProlificConnectionError, ProlificError, ProlificValueError
+from airflow_provider_prolific.text import Redaction, one_line
+
+
+def error_without_answer(call: str, error: Exception, base_url: str) -> ProlificError:
+    """Return the error for a request that brought no answer.
+
+    It does not show the host, which may be a token that went into the wrong field.
+
+    :param call: Method and path.
+    :param error: What was raised instead.
+    :param base_url: The address of the server.
+    """
+    if isinstance(error, requests.exceptions.InvalidJSONError):
+        return ProlificValueError(f"{call} was not sent: its body is not JSON: {error}")
+    chain = list(_chain(error))
+    root = chain[-1]
+    hide = Redaction([urlsplit(base_url).hostname or ""])
+    said = hide(one_line(str(root) or repr(root), 300))
+    if any(isinstance(link, ssl.SSLCertVerificationError) for link in chain):
+        reason = hide(one_line(getattr(root, "verify_message", "") or str(root), 200))
+        advice = "if a proxy of yours replaces certificates, name its CA file in the variable REQUESTS_CA_BUNDLE"
+        return _permanent(call, f"the certificate of the server was refused: {reason}", advice)
+    if isinstance(root, OSError) and "CA certificate bundle" in str(root):
+        return _permanent(call, said, "correct the variable REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE")
+    if isinstance(error, (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL)):
+        return _permanent(call, said, "look at the proxy variables of the environment")
+    has_not_connected = any(isinstance(link, (NewConnectionError, ConnectTimeoutError, ProxyError)) for link in chain)
+    if any(isinstance(link, NameResolutionError) for link in chain):
+        said = "the host name of its base URL was not found"
+    elif has_not_connected:
+        said = said.rpartition("] ")[2]
+    elif any(isinstance(link, (ReadTimeoutError, TimeoutError)) for link in chain):
+        said = "it did not come, or not to its end, within the time limit"
+    return ProlificConnectionError(f"{call} got no answer: {said}", may_have_acted=not has_not_connected)
+
+
+def _permanent(call: str, reason: str, advice: str) -> ProlificConnectionError:
+    return ProlificConnectionError(f"{call} was not sent: {reason} ({advice})", transient=False, may_have_acted=False)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what lies under it, through what requests and urllib3 wrap around each other."""
+    for _ in range(20):
+        if error is None:
+            return
+        yield error
+        wrapped = (getattr(error, "reason", None), *error.args, error.__cause__, error.__context__)
+        error = next((inner for inner in wrapped if isinstance(inner, BaseException)), None)

@@ -1,0 +1,126 @@
+"""All pages of a listing, or an error: never a part of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from airflow_provider_prolific.exceptions import ProlificApiError, ProlificResponseError
+from airflow_provider_prolific.text import shorten
+
+if TYPE_CHECKING:
+    from airflow_provider_prolific.hooks.client import Limits
+
+PAGE_SIZE = 200
+_T = TypeVar("_T")
+
+
+class Listing(Generic[_T]):
+    """The pages of one listing, within its limits."""
+
+    def __init__(
+        self,
+        call: Callable[..., Any],
+        endpoint: str,
+        what: str,
+        read_row: Callable[[Any], tuple[str, _T]],
+        params: Mapping[str, Any],
+        personal: bool,
+        limits: Limits,
+    ) -> None:
+        self._call = call
+        self._endpoint = endpoint
+        self._what = what
+        self._read_row = read_row
+        self._params = params
+        self._personal = personal
+        self._limits = limits
+        self._ends_at = time.monotonic() + limits.listing_seconds
+
+    def read(self) -> tuple[list[_T], str | None]:
+        """Return the rows of all pages, and in words what was promised beyond them, if anything."""
+        rows: dict[str, _T] = {}
+        offset = promised = 0
+        while True:
+            page, new_rows = self._read_page(offset, len(rows))
+            brings_new = not new_rows.keys() <= rows.keys()
+            rows |= new_rows
+            if len(rows) > self._limits.listing_rows:
+                raise self._too_much(f"{self._limits.listing_rows:,} rows", len(rows))
+            offset += len(page.rows)
+            # Where the total falls, a row went, and others moved to a page that had been read already.
+            promised = max(promised, page.total or 0)
+            is_short = len(rows) < promised
+            if brings_new and (page.has_next or (page.has_next is None and (is_short or not promised))):
+                continue
+            if page.has_next and page.rows and not promised:  # the same rows again, and still more to come
+                return list(rows.values()), "more"
+            return list(rows.values()), str(promised) if is_short else None
+
+    def _read_page(self, offset: int, known: int) -> tuple[Page, dict[str, _T]]:
+        call = f"GET {self._endpoint}"
+        if (seconds := self._ends_at - time.monotonic()) <= 0:
+            raise self._too_much(f"{self._limits.listing_seconds:g} seconds", known)
+
+        def read(document: Any) -> tuple[Page, dict[str, _T]]:
+            page = read_page(document, call, lambda answer: "" if self._personal else shorten(answer))
+            return page, dict(map(self._read_row, page.rows))
+
+        try:
+            page_and_rows: tuple[Page, dict[str, _T]] = self._call(
+                "GET",
+                self._endpoint,
+                read,
+                params={**self._params, "limit": PAGE_SIZE, "offset": offset},
+                personal=self._personal,
+                limits=replace(self._limits, attempt_seconds=min(self._limits.attempt_seconds, seconds)),
+            )
+            return page_and_rows
+        except ProlificApiError as error:
+            if error.status_code == 404 and offset:  # some servers answer so behind the last page
+                return Page([], None, False), {}
+            raise
+
+    def _too_much(self, limit: str, known: int) -> ProlificResponseError:
+        return ProlificResponseError(
+            f"GET {self._endpoint} was still bringing {self._what} after {limit} ({known:,} so far): "
+            "the listing is not used"
+        )
+
+
+class Page(NamedTuple):
+    """A page of a listing: its rows, still to be read, and what the metadata says."""
+
+    rows: list[Any]
+    #: How many rows there are in all; ``None`` if the metadata is silent.
+    total: int | None
+    #: Whether there is a next page; ``None`` if the metadata is silent.
+    has_next: bool | None
+
+
+def read_page(document: Any, call: str, quote: Callable[[Any], str]) -> Page:
+    """Return a page of a listing.
+
+    :param document: The answer's JSON.
+    :param call: Method and path, for messages.
+    :param quote: Returns what a message may say of the answer.
+    :raises ProlificResponseError: there is no list of results, or a count that is not a whole number.
+    """
+    rows = document.get("results") if isinstance(document, dict) else None
+    if not isinstance(rows, list):
+        shown = quote(document)
+        raise ProlificResponseError(f"{call} answered without a list of results" + (f": {shown}" if shown else ""))
+    meta, links = document.get("meta"), document.get("_links")
+    total = None
+    for count in (meta.get("count"), meta.get("total")) if isinstance(meta, dict) else ():
+        if count is None:
+            continue
+        if type(count) is not int or count < 0:
+            raise ProlificResponseError(f"{call} answered with a count that is not a whole number: {shorten(count)}")
+        total = max(total or 0, count)
+    following = links.get("next") if isinstance(links, dict) else None
+    following = following.get("href") if isinstance(following, dict) else following
+    has_next = bool(following) if isinstance(links, dict) and "next" in links else None
+    return Page(rows, total, has_next)

@@ -1,0 +1,360 @@
+"""Participant groups: their shapes and their endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Required, TypedDict
+from urllib.parse import quote
+
+from airflow_provider_prolific.arguments import (
+    check_active,
+    check_filter,
+    check_id,
+    check_name,
+    check_participant_ids,
+    check_text,
+)
+from airflow_provider_prolific.exceptions import ProlificError, ProlificResponseError, ProlificValueError
+from airflow_provider_prolific.hooks.client import Client
+from airflow_provider_prolific.text import shorten
+
+GROUPS_ENDPOINT = "/api/v1/participant-groups/"
+MESSAGES_ENDPOINT = "/api/v1/messages/participant-group/"
+#: How many participants one request adds or removes: Prolific documents no limit, and this many are known to work.
+CHUNK_SIZE = 500
+
+
+class FeederCompletionCode(TypedDict, total=False):
+    """A completion code of a study that changes a group's members."""
+
+    code: str
+    code_type: str
+    action: str
+
+
+class FeederStudy(TypedDict, total=False):
+    """A study that adds members to a group, or removes them."""
+
+    id: str
+    name: str
+    internal_name: str
+    status: str
+    feeder_completion_codes: list[FeederCompletionCode]
+
+
+class ParticipantGroup(TypedDict):
+    """A participant group in the API's own field names.
+
+    Only ``id`` and ``name`` are certain: a server may leave out what its documents promise.
+    """
+
+    id: str
+    name: str
+    description: str | None
+    workspace_id: str | None
+    organisation_id: str | None
+    project_id: str | None
+    participant_count: int
+    is_deleted: bool
+    feeder_studies: list[FeederStudy]
+
+
+class ParticipantGroupMembership(TypedDict, total=False):
+    """One member of a participant group in the API's own field names."""
+
+    participant_id: Required[str]
+    datetime_created: str
+
+
+class ParticipantGroupEndpoints:
+    """What the hook does with participant groups."""
+
+    @property
+    def _client(self) -> Client:
+        raise NotImplementedError
+
+    def list_participant_groups(
+        self, filter: Mapping[str, str] | None = None, active: bool | None = True
+    ) -> list[ParticipantGroup]:
+        """Return all participant groups of a workspace or a project: every page, never a part of them.
+
+        :param filter: ``{"workspace_id": …}`` or ``{"project_id": …}``; without it the connection's default scope.
+        :param active: ``True`` for live groups, ``False`` for deleted ones, ``None`` for both.
+        :raises ProlificValueError: ``filter`` or ``active`` is none of these, or there is no scope.
+        :raises ProlificApiError: the API refuses.
+        :raises ProlificResponseError: the answer cannot be right, other groups than asked for came, or a part only.
+
+        API: https://docs.prolific.com/api-reference/participant-groups/get-participant-groups
+        """
+        scope = check_filter(filter, "filter")
+        active = check_active(active, "active")
+        [(scope_key, scope_id)] = scope.items() if scope else [self._client.settings.default_scope()]
+        params = {scope_key: scope_id, f"filter[{scope_key}]": scope_id}
+        if active is not None:
+            params["active"] = "true" if active else "false"
+        call = f"GET {GROUPS_ENDPOINT}"
+
+        def read_row(row: Any) -> tuple[str, ParticipantGroup]:
+            group = _read_group(row, call)
+            if group.get(scope_key) not in (None, scope_id):
+                raise ProlificResponseError(
+                    f"{call} was asked for {scope_key} {shorten(scope_id)} but answered with group "
+                    f"{shorten(group['id'])} of {shorten(group[scope_key])}: the scope was ignored",  # type: ignore[literal-required]
+                    transient=False,
+                )
+            return group["id"], group
+
+        groups = self._client.list(GROUPS_ENDPOINT, "participant groups", read_row, params)
+        # The server was asked for the right ones already; what is returned does not depend on its obeying.
+        return [group for group in groups if active is None or bool(group.get("is_deleted")) is not active]
+
+    def get_participant_group(self, participant_group_id: str) -> ParticipantGroup:
+        """Return one participant group; a deleted one has ``is_deleted`` true.
+
+        :param participant_group_id: The group's id.
+        :raises ProlificValueError: not an id.
+        :raises ProlificApiError: the API refuses (404: no such group, or no access to its workspace).
+
+        API: https://docs.prolific.com/api-reference/participant-groups/get-participant-group
+        """
+        endpoint = _group_endpoint(participant_group_id)
+        return self._client.call("GET", endpoint, lambda answer: _read_group(answer, f"GET {endpoint}"))
+
+    def create_participant_group(
+        self,
+        name: str,
+        workspace_id: str | None = None,
+        organisation_id: str | None = None,
+        description: str | None = None,
+        participant_ids: Iterable[str] | None = None,
+    ) -> ParticipantGroup:
+        """Create a participant group and return it.
+
+        Prolific lets several groups have one name, so creating again makes another group: the call is never repeated
+        where its outcome is unknown. Look for the name in :meth:`list_participant_groups` before you call it again.
+
+        :param name: The group's name.
+        :param workspace_id: The workspace that it belongs to; without it (and without an organisation) the
+            connection's default workspace.
+        :param organisation_id: Or the organisation that it belongs to.
+        :param description: What the group is for; without it the name is sent.
+        :param participant_ids: Its first members, all in this one request; :meth:`add_participants` takes many.
+        :raises ProlificValueError: a bad argument, or there is no workspace.
+        :raises ProlificApiError: the API refuses (400 with ``error_code`` 140003: it does not know a participant).
+        :raises ProlificError: the outcome is unknown if ``may_have_acted`` is true: the group may have been created.
+
+        API: https://docs.prolific.com/api-reference/participant-groups/create-participant-group
+        """
+        if workspace_id is not None and organisation_id is not None:
+            raise ProlificValueError(
+                "give workspace_id or organisation_id, not both: got "
+                f"workspace_id={shorten(workspace_id)}, organisation_id={shorten(organisation_id)}"
+            )
+        body: dict[str, Any] = {
+            "name": check_name(name, "name"),
+            "description": name if description is None else check_text(description, "description"),
+        }
+        if organisation_id is not None:
+            body["organisation_id"] = check_id(organisation_id, "organisation_id")
+        elif workspace_id is not None:
+            body["workspace_id"] = check_id(workspace_id, "workspace_id")
+        else:
+            body["workspace_id"] = self._client.settings.default_workspace_id()
+        ids = [] if participant_ids is None else check_participant_ids(participant_ids, "participant_ids")
+        if participant_ids is not None:
+            body["participant_ids"] = ids
+        return self._client.call(
+            "POST",
+            GROUPS_ENDPOINT,
+            lambda answer: _read_group(answer, f"POST {GROUPS_ENDPOINT}"),
+            json=body,
+            personal=bool(ids),
+            hidden_ids=ids,
+        )
+
+    def update_participant_group(
+        self,
+        participant_group_id: str,
+        name: str | None = None,
+        participant_ids: Iterable[str] | None = None,
+    ) -> ParticipantGroup:
+        """Rename a participant group, or replace its members, and return it.
+
+        ``participant_ids`` **replaces the whole membership**, and loses those whom a study adds meanwhile: prefer
+        :meth:`add_participants` and :meth:`remove_participants`.
+
+        :param participant_group_id: The group's id.
+        :param name: Its new name; ``None`` leaves it.
+        :param participant_ids: All who shall be members, nobody else; ``None`` leaves them.
+        :raises ProlificValueError: a bad argument, or nothing to change.
+        :raises ProlificApiError: the API refuses.
+
+        API: https://docs.prolific.com/api-reference/participant-groups/update-participant-group
+        """
+        endpoint = _group_endpoint(participant_group_id)
+        body: dict[str, Any] = {}
+        if name is not None:
+            body["name"] = check_name(name, "name")
+        ids = [] if participant_ids is None else check_participant_ids(participant_ids, "participant_ids")
+        if participant_ids is not None:
+            body["participant_ids"] = ids
+        if not body:
+            raise ProlificValueError("nothing to change: give name or participant_ids")
+        return self._client.call(
+            "PATCH",
+            endpoint,
+            lambda answer: _read_group(answer, f"PATCH {endpoint}"),
+            json=body,
+            # Replacing the members a second time would remove those who joined between the two.
+            repeatable=participant_ids is None,
+            personal=participant_ids is not None,
+            hidden_ids=ids,
+        )
+
+    def delete_participant_group(self, participant_group_id: str) -> None:
+        """Delete a participant group. Prolific has no way to bring it back.
+
+        :param participant_group_id: The group's id.
+        :raises ProlificValueError: not an id.
+        :raises ProlificApiError: the API refuses (404: no such group, no access, or deleted already).
+        :raises ProlificError: there was no answer: ``is_deleted`` of :meth:`get_participant_group` tells.
+
+        API: https://docs.prolific.com/api-reference/participant-groups/delete-participant-group
+        """
+        self._client.call("DELETE", _group_endpoint(participant_group_id), _ignore)
+
+    def list_participants(self, participant_group_id: str) -> list[ParticipantGroupMembership]:
+        """Return all members of a participant group, each once: never a part of them.
+
+        :param participant_group_id: The group's id.
+        :return: ``{"participant_id", "datetime_created"}`` for each; the time is ISO 8601 in UTC, with or without a
+            fraction of the second.
+        :raises ProlificValueError: not an id.
+        :raises ProlificApiError: the API refuses (404: no such group, or no access to its workspace).
+        :raises ProlificResponseError: the answer cannot be right, or a part only came.
+
+        API: https://docs.prolific.com/api-reference/participant-groups/get-participant-group-participants
+        """
+        endpoint = _participants_endpoint(participant_group_id)
+
+        def read_row(row: Any) -> tuple[str, ParticipantGroupMembership]:
+            participant_id = row.get("participant_id") if isinstance(row, dict) else None
+            if not isinstance(participant_id, str) or not participant_id:
+                raise ProlificResponseError(f"GET {endpoint} answered with a member that has no participant_id")
+            return participant_id, row
+
+        # The API's pages say nothing of pages here; should it begin to page, the list is still whole.
+        return self._client.list(endpoint, "participants", read_row, personal=True)
+
+    def add_participants(self, participant_group_id: str, participant_ids: Iterable[str]) -> None:
+        """Add participants to a group; existing members are kept.
+
+        Sent in chunks of 500, one after the other. Adding again changes nothing, so a call that failed half-way can
+        simply be made again. Being added may open a live, paid study to a participant.
+
+        :param participant_group_id: The group's id.
+        :param participant_ids: Whom to add; duplicates count once, and an empty list sends nothing.
+        :raises ProlificValueError: a bad argument, before anything is sent.
+        :raises ProlificError: a chunk failed: which (counted without duplicates), and how many had been added before
+            it. A 400 with ``error_code`` 140003 means that Prolific does not know one of its participants.
+
+        API: https://docs.prolific.com/api-reference/participant-groups/add-to-participant-group
+        """
+        self._change_participants("POST", participant_group_id, participant_ids)
+
+    def remove_participants(self, participant_group_id: str, participant_ids: Iterable[str]) -> None:
+        """Remove participants from a group; ids that are not members are ignored.
+
+        Sent in chunks of 500, one after the other. Removing again changes nothing, so a call that failed half-way can
+        simply be made again. Being removed may close a live, paid study to a participant.
+
+        :param participant_group_id: The group's id.
+        :param participant_ids: Whom to remove; duplicates count once, and an empty list sends nothing.
+        :raises ProlificValueError: a bad argument, before anything is sent.
+        :raises ProlificError: a chunk failed: which (counted without duplicates), and how many had been removed before
+            it.
+
+        API: https://docs.prolific.com/api-reference/participant-groups/remove-from-participant-group
+        """
+        self._change_participants("DELETE", participant_group_id, participant_ids)
+
+    def _change_participants(self, method: str, participant_group_id: str, participant_ids: Iterable[str]) -> None:
+        endpoint = _participants_endpoint(participant_group_id)
+        ids = check_participant_ids(participant_ids, "participant_ids")
+        starts = range(0, len(ids), CHUNK_SIZE)
+        for number, start in enumerate(starts, 1):
+            chunk = ids[start : start + CHUNK_SIZE]
+            try:
+                self._client.call(
+                    method,
+                    endpoint,
+                    _ignore,
+                    json={"participant_ids": chunk},
+                    repeatable=True,
+                    personal=True,
+                    hidden_ids=ids,
+                )
+            except ProlificError as error:
+                if len(starts) > 1:
+                    _put_before(
+                        error,
+                        f"chunk {number} of {len(starts)} (participants {start + 1} to {start + len(chunk)}) failed, "
+                        f"{start} had been applied before it",
+                    )
+                raise
+
+    def message_participant_group(self, participant_group_id: str, body: str, study_id: str | None = None) -> None:
+        """Send a message to all members of a group.
+
+        Sending again sends it twice, so the call is never repeated where its outcome is unknown; the error says then
+        that the message may have been sent.
+
+        :param participant_group_id: The group's id.
+        :param body: The message.
+        :param study_id: The study that it is about, if any.
+        :raises ProlificValueError: a bad argument.
+        :raises ProlificError: the API refuses, or the outcome is unknown.
+
+        API: https://docs.prolific.com/api-reference/messages/send-message-to-participant-group
+        """
+        message = {
+            "participant_group_id": check_id(participant_group_id, "participant_group_id"),
+            "body": check_text(body, "body"),
+        }
+        if study_id is not None:
+            message["study_id"] = check_id(study_id, "study_id")
+        try:
+            self._client.call("POST", MESSAGES_ENDPOINT, _ignore, json=message)
+        except ProlificError as error:
+            if error.may_have_acted:
+                _put_before(
+                    error,
+                    "the message may have been sent; look into the group's messages in Prolific before you run this "
+                    "again",
+                )
+            raise
+
+
+def _read_group(row: Any, call: str) -> ParticipantGroup:
+    """Return a row as a participant group; what else than id and name is needed, whoever needs it looks for."""
+    if isinstance(row, dict) and isinstance(row.get("id"), str) and row["id"] and isinstance(row.get("name"), str):
+        group: ParticipantGroup = row  # type: ignore[assignment]
+        return group
+    raise ProlificResponseError(f"{call} answered with a participant group without an id or a name: {shorten(row)}")
+
+
+def _ignore(answer: Any) -> None:
+    """Take any answer: the status says enough."""
+
+
+def _group_endpoint(participant_group_id: str) -> str:
+    return f"{GROUPS_ENDPOINT}{quote(check_id(participant_group_id, 'participant_group_id'), safe='')}/"
+
+
+def _participants_endpoint(participant_group_id: str) -> str:
+    return f"{_group_endpoint(participant_group_id)}participants/"
+
+
+def _put_before(error: ProlificError, words: str) -> None:
+    """Let an error begin with these words; its type and its fields stay."""
+    error.args = (f"{words}: {error}",)

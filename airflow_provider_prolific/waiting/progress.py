@@ -1,0 +1,86 @@
+"""What a wait tells people while it lasts. Times are seconds on any clock that does not jump."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from airflow_provider_prolific.waiting.wait import Measure
+
+#: How long a wait whose counts don't change stays silent, in seconds.
+SILENCE_SECONDS = 600
+
+
+class Progress:
+    """Turn what each look finds into lines for the task log: one when a count changes, and a sign of life."""
+
+    __slots__ = ("_first", "_first_time", "_last", "_told_at")
+
+    def __init__(self) -> None:
+        self._first: Sequence[Measure] = ()
+        self._first_time = 0.0
+        self._last: Sequence[Measure] = ()
+        self._told_at = 0.0
+
+    def line(self, measures: Sequence[Measure], now: float) -> str | None:
+        """Return what to log after a look at ``now``, or ``None`` if there is nothing new to say."""
+        if not self._last:
+            self._first, self._first_time = measures, now
+        elif measures == self._last and now - self._told_at < SILENCE_SECONDS:
+            return None
+        before = self._last or measures
+        self._last, self._told_at = measures, now
+        elapsed = now - self._first_time
+        return "; ".join(
+            measure.text + _growth(measure, earlier) + _estimate(measure, first, elapsed)
+            for measure, earlier, first in zip(measures, before, self._first, strict=True)
+        )
+
+
+def _growth(measure: Measure, before: Measure) -> str:
+    change = (measure.count or 0) - (before.count or 0)
+    return f", {change:+d}" if change else ""
+
+
+def _estimate(measure: Measure, first: Measure, elapsed: float) -> str:
+    """Return when the target will be reached if growth goes on as it has since the first look."""
+    missing = (measure.target or 0) - (measure.count or 0)
+    grown = (measure.count or 0) - (first.count or 0)
+    if missing <= 0 or grown <= 0 or elapsed <= 0:
+        return ""
+    return f", about {_duration(missing * elapsed / grown)} to go"
+
+
+def _duration(seconds: float) -> str:
+    minutes, hours, days = seconds / 60, seconds / 3600, seconds / 86400
+    if minutes < 1:
+        return f"{max(seconds, 1):.0f} s"
+    if hours < 1.5:
+        return f"{minutes:.0f} min"
+    return f"{hours:.0f} h" if days < 2 else f"{days:.0f} days"
+
+
+class Trouble:
+    """Turn looks that fail into lines: the first, each change of the cause, one every ten minutes, the recovery."""
+
+    __slots__ = ("_cause", "_failures", "_told_at")
+
+    def __init__(self) -> None:
+        self._cause: object = None
+        self._failures = 0
+        self._told_at = 0.0
+
+    def failed(self, error: Exception, now: float) -> str | None:
+        """Return what to log after a look that failed at ``now``, or ``None`` if it has been said."""
+        cause = (type(error), re.sub(r"\d+", "", str(error)))
+        self._failures += 1
+        if cause == self._cause and now - self._told_at < SILENCE_SECONDS:
+            return None
+        self._cause, self._told_at = cause, now
+        times = f" ({self._failures} times in a row)" if self._failures > 1 else ""
+        return f"This look failed, the wait goes on{times}: {error}"
+
+    def recovered(self) -> str | None:
+        """Return what to log after a look that did not fail, or ``None`` if the one before did not fail either."""
+        failures, self._failures, self._cause = self._failures, 0, None
+        return f"Prolific can be read again, after {failures} failed looks" if failures else None

@@ -1,0 +1,268 @@
+"""The rules of a wait on a worker, and of what becomes of a wait in the triggerer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from airflow.configuration import conf
+
+from airflow_provider_prolific.arguments import (
+    MIN_POKE_INTERVAL_SECONDS,
+    CheckedArguments,
+    check_flag,
+    check_seconds,
+)
+from airflow_provider_prolific.exceptions import ProlificError, ProlificUnreadableConnectionError
+from airflow_provider_prolific.text import shorten
+from airflow_provider_prolific.version_compat import (
+    DEFER_TIMEOUT_REASONS,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    BaseOperator,
+    BaseSensorOperator,
+    PokeReturnValue,
+    was_rescheduled,
+)
+from airflow_provider_prolific.waiting.progress import Progress, Trouble
+from airflow_provider_prolific.waiting.wait import Status, Wait
+
+if TYPE_CHECKING:
+    from airflow_provider_prolific.version_compat import Context
+    from airflow_provider_prolific.waiting.trigger import WaitTrigger
+
+#: How long after the deadline Airflow's own defer time-out ends a wait that no triggerer ends, in seconds.
+DEFER_GRACE_SECONDS = 300
+#: The longest time-out that Airflow is told of, in seconds: no database keeps a time beyond.
+MAX_DEFER_SECONDS = 10 * 365 * 86_400
+
+
+class WaitSensor(CheckedArguments, BaseSensorOperator):
+    """A wait, in every mode. A subclass says its arguments, what is waited for, and the trigger that waits for it.
+
+    Temporary errors (no connection, a rate limit, an outage, an answer that cannot be read) are logged and looked at
+    again after the next interval, or later if the API names a time. Permanent errors (a wrong token, something that is
+    missing or deleted) end the wait at once. A time-out means that the last look found the wait not over: it raises
+    ``AirflowSensorTimeout``, skips under ``soft_fail``, and is not retried; if the last look failed, the wait ends as
+    an error instead. Each try of the task has the whole ``timeout``; ``execution_timeout`` counts while deferred, too.
+
+    :param prolific_conn_id: The Prolific connection. (templated)
+    :param deferrable: Wait in the triggerer instead of on a worker; the default is Airflow's ``default_deferrable``.
+    :param sensor_arguments: What every sensor takes: ``poke_interval`` and ``timeout`` (seconds), ``mode``,
+        ``soft_fail``, ``never_fail``, ``silent_fail``, ``exponential_backoff``, ``max_wait``.
+    :raises ProlificValueError: a bad argument: while the DAG is parsed if it is not templated, else when the task
+        runs.
+    """
+
+    prolific_conn_id: str
+    #: The trigger, as ``module.Class``: it is imported when a wait is handed over.
+    trigger_path: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **sensor_arguments: Any,
+    ) -> None:
+        for name in ("poke_interval", "timeout", "max_wait"):
+            if sensor_arguments.get(name) is not None:
+                sensor_arguments[name] = check_seconds(sensor_arguments[name], name)
+        super().__init__(**sensor_arguments)
+        self.deferrable = check_flag(deferrable, "deferrable")
+        self._begin()
+
+    def wait(self) -> Wait:
+        """Return what is waited for, once the templates are rendered."""
+        raise NotImplementedError
+
+    def note_first_look(self, context: Context, answer: Any, statuses: list[Status]) -> None:
+        """Do what is to be done once, at the first good look; a subclass may override this."""
+
+    def _begin(self) -> None:
+        """Forget what an earlier run saw: Airflow may run copies of one operator object."""
+        self._progress = Progress()
+        self._trouble = Trouble()
+        self._statuses: list[Status] = []
+        self._failed_look: Exception | None = None
+        self._has_read_connection = False
+
+    def execute(self, context: Context) -> list[Status]:
+        """Wait on the worker or, deferrable, look once here and hand over to the trigger."""
+        self._begin()
+        with self._softened():
+            if self.deferrable:
+                return self._look_and_defer(context)
+            try:
+                statuses: list[Status] = super().execute(context)
+            except (AirflowSensorTimeout, AirflowSkipException) as error:
+                if error.__cause__ is not None:  # skipped because of what poke() raised, not for a time-out
+                    raise
+                self._raise_timeout()
+            return statuses
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once; a temporary error counts as not over."""
+        from airflow_provider_prolific.hooks.prolific import ProlificHook
+
+        self._failed_look = None
+        try:
+            wait = self.wait()
+            with ProlificHook(self.prolific_conn_id, max_retries=0) as hook:
+                hook.get_conn()
+                self._has_read_connection = True
+                answer = wait.ask(hook)
+            statuses = wait.judge(answer)
+        except Exception as error:
+            self._failed_look = error
+            if not self._is_temporary(error, context):
+                raise
+            if line := self._trouble.failed(error, time.monotonic()):
+                self.log.warning("%s", line)
+            return PokeReturnValue(False)
+        if not self._statuses:
+            self.note_first_look(context, answer, statuses)
+        self._statuses = statuses
+        for line in (
+            self._trouble.recovered(),
+            self._progress.line([wait.measure(status) for status in statuses], time.monotonic()),
+        ):
+            if line:
+                self.log.info("%s", line)
+        is_over = wait.opens(statuses)
+        return PokeReturnValue(is_over, statuses if is_over else None)
+
+    def _is_temporary(self, error: Exception, context: Context) -> bool:
+        """Tell whether the wait goes on after an error."""
+        if isinstance(error, ProlificUnreadableConnectionError):
+            return self._has_read_connection or (self.reschedule and was_rescheduled(context))
+        return getattr(error, "transient", False)
+
+    def _look_and_defer(self, context: Context) -> list[Status]:
+        started_at = time.time()
+        deadline = started_at + self._longest_wait()
+        try:
+            result = self.poke(context)
+        except Exception as error:  # the rules of BaseSensorOperator.execute
+            if self.silent_fail:
+                self.log.exception("This look failed, the wait goes on (silent_fail)")
+                result = PokeReturnValue(False)
+            elif self.never_fail:
+                raise AirflowSkipException(f"skipped, for never_fail is set: {error}") from error
+            else:
+                raise
+        if result.is_done:
+            return self._statuses
+        now = time.time()
+        if now >= deadline:
+            self._raise_timeout()
+        retry_after = getattr(self._failed_look, "retry_after", None)
+        self.defer(
+            trigger=self._trigger_class()(
+                **self.wait().arguments(),
+                deadline=deadline,
+                prolific_conn_id=self.prolific_conn_id,
+                poke_interval=self.poke_interval,
+                exponential_backoff=bool(self.exponential_backoff),
+                max_wait=self.max_wait.total_seconds() if self.max_wait else None,
+                silent_fail=self.silent_fail,
+                not_before=now + retry_after if retry_after else None,
+            ),
+            method_name="execute_complete",
+            timeout=self._defer_timeout(deadline - now),
+        )
+
+    def _longest_wait(self) -> float:
+        """Return the seconds that the wait may take; Airflow does not count ``execution_timeout`` while deferred."""
+        return min(self.timeout, self._execution_seconds())
+
+    def _execution_seconds(self) -> float:
+        limit = self.execution_timeout
+        return float("inf") if limit is None else limit.total_seconds()
+
+    @staticmethod
+    def _defer_timeout(seconds: float) -> timedelta | None:
+        return None if seconds > MAX_DEFER_SECONDS else timedelta(seconds=seconds + DEFER_GRACE_SECONDS)
+
+    def _trigger_class(self) -> type[WaitTrigger]:
+        from importlib import import_module
+
+        module, _, name = self.trigger_path.rpartition(".")
+        trigger_class: type[WaitTrigger] = getattr(import_module(module), name)
+        return trigger_class
+
+    def execute_complete(self, context: Context, event: Any = None) -> list[Status]:  # noqa: ARG002
+        """Judge the trigger's event; nothing but a success of this very wait is taken for one.
+
+        :param event: ``{"status", "message"}`` and the statuses.
+        :return: The same list as in the other modes.
+        """
+        with self._softened():
+            status = event.get("status") if isinstance(event, dict) else None
+            if status == "success":
+                wait = self.wait()
+                statuses = wait.confirm(event.get(wait.plural))
+                self.log.info("Reached: %s", wait.describe(statuses))
+                return statuses
+            if status == "timeout":
+                self._raise_timeout(str(event.get("message")))
+            if status == "error":
+                raise ProlificError(str(event.get("message") or "the trigger reported an error without a cause"))
+            raise ProlificError(f"the trigger ended with an event that this trigger does not send: {shorten(event)}")
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> list[Status]:
+        """Resume after the deferral; also if Airflow ends it, by the same rules on every version.
+
+        Airflow's own way would skip a crashed trigger under ``soft_fail`` and forget ``never_fail`` on some.
+        """
+        self._mask_token()
+        if next_method != "__fail__":
+            statuses: list[Status] = BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+            return statuses
+        failure = next_kwargs or {}
+        if traceback := failure.get("traceback"):
+            self.log.error("The trigger failed:\n%s", "".join(traceback))
+        reason = str(getattr(failure.get("error"), "value", failure.get("error")))
+        if reason in DEFER_TIMEOUT_REASONS:
+            event = {"status": "timeout", "message": "Airflow ended the wait before the trigger reported"}
+        else:
+            event = {"status": "error", "message": f"the trigger failed: {reason}; its log says why"}
+        return self.execute_complete(context, event)
+
+    def _mask_token(self) -> None:
+        """Let Airflow hide the token in this process's logs, as it does in those of one that has looked."""
+        from airflow_provider_prolific.version_compat import BaseHook
+
+        with suppress(Exception):
+            BaseHook.get_connection(self.prolific_conn_id)
+
+    def _raise_timeout(self, message: str | None = None) -> NoReturn:
+        if self._failed_look is not None:
+            raise ProlificError(f"the last look before the deadline failed: {self._failed_look}") from self._failed_look
+        if message is None:
+            message = self.wait().describe_short(self._statuses)
+        if self.deferrable and self._execution_seconds() < self.timeout:
+            raise AirflowTaskTimeout(f"execution_timeout of {self._execution_seconds():g} seconds passed: {message}")
+        raise AirflowSensorTimeout(f"timed out after {self.timeout:g} seconds: {message}")
+
+    @contextmanager
+    def _softened(self) -> Iterator[None]:
+        """Skip what ``soft_fail`` (a time-out) and ``never_fail`` (anything) ask to skip."""
+        try:
+            yield
+        except AirflowSensorTimeout as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(f"skipped, for soft_fail or never_fail is set: {error}") from error
+            raise
+        except ProlificError as error:
+            if self.never_fail:
+                raise AirflowSkipException(f"skipped, for never_fail is set: {error}") from error
+            raise
+
+    def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
+        """Return the seconds to the next look on the worker: Airflow's, or more if the API names a time."""
+        retry_after = getattr(self._failed_look, "retry_after", None) or 0
+        return max(super()._get_next_poke_interval(*args, **kwargs), retry_after, MIN_POKE_INTERVAL_SECONDS)

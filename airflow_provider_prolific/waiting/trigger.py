@@ -1,0 +1,170 @@
+"""The rules of a wait in the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any, ClassVar
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_prolific.exceptions import ProlificError, ProlificUnreadableConnectionError
+from airflow_provider_prolific.text import one_line
+from airflow_provider_prolific.waiting.pace import Pace
+from airflow_provider_prolific.waiting.polling import Question, SharedPoll, shared_poll
+from airflow_provider_prolific.waiting.progress import Progress, Trouble
+from airflow_provider_prolific.waiting.wait import Status, Wait
+
+#: The worker has just looked when a wait is handed over: how long the first look here waits at most, in seconds. A
+#: gate that opens sooner may find Airflow's scheduler still busy with the worker's end, and be marked as failed.
+FIRST_LOOK_SECONDS = 10.0
+#: How long after the deadline the last look may still be answered, in seconds.
+LAST_LOOK_SECONDS = 15.0
+#: How old the answer may be on which a wait ends at its deadline, in seconds.
+LAST_LOOK_MAX_AGE_SECONDS = 5.0
+#: The longest pause before the first look that a ``Retry-After`` may have asked for, in seconds.
+MAX_NOT_BEFORE_SECONDS = 120.0
+#: How long a wait goes on with an Airflow connection that this triggerer has never been able to read, in seconds.
+UNSEEN_CONNECTION_SECONDS = 300.0
+
+
+class WaitTrigger(BaseTrigger):
+    """Wait in the triggerer; it only reads.
+
+    It yields one event, flat JSON: ``status`` is ``"success"``, ``"timeout"`` or ``"error"``; the statuses are those
+    of the last good look; ``message`` says it in words. What its constructor is given is not checked there but when it
+    runs, and ends as an error event: an exception in the constructor would end the whole triggerer.
+
+    :param deadline: When the wait ends, in seconds since the epoch: absolute, so that a restart does not prolong it.
+    :param prolific_conn_id: The Prolific connection; its token never leaves the connection.
+    :param poke_interval: Seconds between two looks.
+    :param exponential_backoff: Double the interval after each look.
+    :param max_wait: The longest interval then, in seconds; ``None`` for a day.
+    :param silent_fail: Log permanent errors and go on, instead of ending the wait.
+    :param not_before: When the first look may happen, in seconds since the epoch, if the API named a time.
+    :param arguments: Those of the wait.
+    """
+
+    #: What is waited for.
+    wait_class: ClassVar[type[Wait]]
+
+    def __init__(
+        self,
+        *,
+        deadline: float,
+        prolific_conn_id: str = "prolific_default",
+        poke_interval: float = 60,
+        exponential_backoff: bool = False,
+        max_wait: float | None = None,
+        silent_fail: bool = False,
+        not_before: float | None = None,
+        **arguments: Any,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.deadline = deadline
+        self.prolific_conn_id = prolific_conn_id
+        self.poke_interval = poke_interval
+        self.exponential_backoff = exponential_backoff
+        self.max_wait = max_wait
+        self.silent_fail = silent_fail
+        self.not_before = not_before
+        try:
+            self.arguments = self.wait_class(**arguments).arguments()
+        except (ProlificError, TypeError):
+            self.arguments = arguments
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the constructor's arguments, JSON only."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                **self.arguments,
+                "deadline": self.deadline,
+                "prolific_conn_id": self.prolific_conn_id,
+                "poke_interval": self.poke_interval,
+                "exponential_backoff": self.exponential_backoff,
+                "max_wait": self.max_wait,
+                "silent_fail": self.silent_fail,
+                "not_before": self.not_before,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look at each beat until the wait is over, the deadline passes, or an error is permanent."""
+        try:
+            wait = self.wait_class(**self.arguments)
+            status, statuses, message = await self._run(wait)
+        except Exception as error:
+            self.log.exception("The wait ends with an error that was not foreseen")
+            status, statuses, message = "error", [], f"{type(error).__name__}: {error}"
+        event = {"status": status, self.wait_class.plural: statuses, "message": one_line(message, 1000)}
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+
+    async def _run(self, wait: Wait) -> tuple[str, list[Status], str]:
+        loop = asyncio.get_running_loop()
+        pace = Pace(self.poke_interval, self.exponential_backoff, self.max_wait)
+        pauses = pace.pauses()
+        progress, trouble = Progress(), Trouble()
+        statuses: list[Status] = []
+        started_at = loop.time()
+        await self._sleep(self._first_pause(pace))
+        with shared_poll(Question(self.prolific_conn_id, wait.question()), wait.ask, pace.beat) as poll:
+            since = loop.time() - pace.beat
+            while True:
+                is_last = time.time() >= self.deadline
+                if is_last:
+                    since = loop.time() - min(pace.beat, LAST_LOOK_MAX_AGE_SECONDS)
+                found = await self._look(poll, since, wait, is_last)
+                if not isinstance(found, Exception):
+                    statuses = found
+                    self._tell(trouble.recovered())
+                    self._tell(progress.line([wait.measure(status) for status in statuses], loop.time()))
+                    if wait.opens(statuses):
+                        return "success", statuses, wait.describe(statuses)
+                    if is_last:
+                        return "timeout", statuses, wait.describe_short(statuses)
+                elif is_last:
+                    return "error", statuses, f"the last look before the deadline failed: {found}"
+                elif not self._is_temporary(found, poll, loop.time() - started_at):
+                    return "error", statuses, str(found)
+                elif line := trouble.failed(found, loop.time()):
+                    self.log.warning("%s", line)
+                since = poll.next_beat(pace.beat, next(pauses))
+                # The look sleeps until the beat, with one timer for all; a deadline that comes first needs its own.
+                if self.deadline - time.time() < since - loop.time():
+                    await self._sleep(self.deadline - time.time())
+
+    def _first_pause(self, pace: Pace) -> float:
+        """Return the seconds before the first look: the worker has just looked, and the API may have named a time."""
+        asked_for = 0 if self.not_before is None else min(self.not_before - time.time(), MAX_NOT_BEFORE_SECONDS)
+        return min(max(min(pace.beat, FIRST_LOOK_SECONDS), asked_for), self.deadline - time.time())
+
+    @staticmethod
+    async def _sleep(seconds: float) -> None:
+        """Sleep so long by the clock on the wall, which the deadline is on."""
+        until = time.time() + seconds
+        while (left := until - time.time()) > 0:  # noqa: ASYNC110 - two clocks
+            await asyncio.sleep(left)
+
+    async def _look(self, poll: SharedPoll, since: float, wait: Wait, is_last: bool) -> list[Status] | Exception:
+        """Return what a look says, or why it says nothing."""
+        patience = LAST_LOOK_SECONDS if is_last else max(self.deadline - time.time(), 0)
+        try:
+            look = await poll.look(since, patience, is_last=is_last)
+            return look.error or wait.judge(look.answer)
+        except ProlificError as error:
+            return error
+
+    def _is_temporary(self, error: Exception, poll: SharedPoll, waited: float) -> bool:
+        """Tell whether the wait goes on after an error."""
+        if isinstance(error, ProlificUnreadableConnectionError) and not self.silent_fail:
+            if not poll.line.was_read and waited > UNSEEN_CONNECTION_SECONDS:
+                error.args = (f"{error} (it must be set where the triggerer runs, too)",)
+                return False
+            return True
+        return getattr(error, "transient", False) or self.silent_fail
+
+    def _tell(self, line: str | None) -> None:
+        if line is not None:
+            self.log.info("%s", line)
