@@ -51,7 +51,7 @@ def check_id(value: Any, name: str) -> str:
     if not is_id(value):
         raise ProlificValueError(
             f"{name} must be an id as Prolific shows it (text without slashes, spaces or control characters), "
-            f"not {shorten(value)}"
+            f"not {shorten(value)}{_number_hint(value)}"
         )
     return value
 
@@ -67,9 +67,19 @@ def check_group(value: Any, name: str) -> str:
     """Return what names a participant group: its id or its exact name."""
     if not _says_something(value):
         raise ProlificValueError(
-            f"{name} must be the id or the exact name of a participant group, not {shorten(value)}"
+            f"{name} must be the id or the exact name of a participant group, not {shorten(value)}{_number_hint(value)}"
         )
     return value
+
+
+def _number_hint(value: Any) -> str:
+    """Return what to say of an id that became a number on its way."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return ""
+    return (
+        "; render_template_as_native_obj=True makes numbers of ids such as 64e000000000000000000003: pass the output "
+        "of the upstream task itself in the place of a template"
+    )
 
 
 def check_filter(value: Any, name: str) -> dict[str, str] | None:
@@ -101,8 +111,7 @@ def check_participant_ids(value: Any, name: str) -> list[str]:
     """
     if isinstance(value, (str, bytes, bytearray, Mapping)) or not isinstance(value, Iterable):
         hint = (
-            "; a single id goes into a list, and a template becomes a list by render_template_as_native_obj=True "
-            "on the DAG, or where the upstream task's output itself is passed"
+            "; a single id goes into a list, and the output of the upstream task itself into the place of a template"
             if isinstance(value, str)
             else ""
         )

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import operator
+from types import MappingProxyType
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from airflow_provider_prolific.arguments import (
+    CheckedArguments,
     check_active,
-    check_choice,
     check_count,
     check_filter,
+    check_flag,
     check_group,
     check_id,
-    check_unless_templated,
+    check_limit,
+    check_name,
+    check_participant_ids,
+    check_text,
     is_templated,
-    shorten,
+    one_of,
+    optional,
 )
 from airflow_provider_prolific.exceptions import ProlificValueError
+from airflow_provider_prolific.text import shorten
 from airflow_provider_prolific.version_compat import BaseOperator
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=10,
-)
+#: What no database stores.
+UNSTORABLE = ["a\x00b", "a\ud800b"]
 
 
 class Upstream(BaseOperator):
@@ -34,44 +38,67 @@ class Upstream(BaseOperator):
         return None
 
 
+class Whole:
+    """A whole number of another program, as numpy has them."""
+
+    def __index__(self):
+        return 7
+
+
 def xcom():
     return Upstream(task_id="upstream").output
 
 
-class UnprintableError(Exception):
-    pass
-
-
-class Unprintable:
-    def __repr__(self):
-        raise UnprintableError
+def refused(check, value, beginning):
+    """The check refuses the value in words that begin with the argument's name and end with the value."""
+    with pytest.raises(ProlificValueError) as refusal:
+        check(value, "it")
+    assert str(refusal.value).startswith(beginning)
+    return str(refusal.value)
 
 
 class TestId:
     @pytest.mark.parametrize("value", ["64a000000000000000000001", "a", "not-24-hex", "a" * 255, "ünïcode", "a%2Fb"])
-    def test_an_id_is_a_text_that_fits_into_one_segment_of_a_path(self, value):
-        assert check_id(value, "participant_group_id") == value
+    def test_an_id_is_text_that_fits_into_one_segment_of_a_path(self, value):
+        assert check_id(value, "it") == value
 
     @pytest.mark.parametrize(
         "value",
         [
-            *("", " ", ".", "..", "../x", "a/b", "a\\b", "a b", "a\nb", "a\n", "a\x00", "a\x7f", "a\u200b", "a\u2028b"),
-            *("\ud800", "a" * 256, None, 1, True, b"a", ["a"], {"id": "a"}),
+            *("", " ", ".", "..", "../x", "a/b", "a\\b", "a b", "a\nb", "a\n", "a\x7f", "a\u200b", "a\u2028b"),
+            *(*UNSTORABLE, "a" * 256, None, 1, True, b"a", ["a"], {"id": "a"}),
         ],
     )
-    def test_what_is_no_id_is_refused_by_its_name_and_value(self, value):
-        with pytest.raises(ProlificValueError, match=r"^participant_group_id must be an id") as refusal:
-            check_id(value, "participant_group_id")
-        assert shorten(value) in str(refusal.value)
+    def test_anything_else_is_refused_with_the_value(self, value):
+        assert shorten(value) in refused(check_id, value, "it must be an id as Prolific shows it")
+
+
+class TestGroup:
+    @pytest.mark.parametrize("value", ["g1", "Screened adults", " padded ", "🎉 a/b"])
+    def test_a_group_is_named_by_its_id_or_exact_name(self, value):
+        assert check_group(value, "it") == value
+
+    @pytest.mark.parametrize("value", ["", "  ", "\n", 7, None, True, ["g1"], *UNSTORABLE])
+    def test_anything_else_is_refused(self, value):
+        refused(check_group, value, "it must be the id or the exact name of a participant group, not ")
+
+
+@pytest.mark.parametrize("check", [check_id, check_group])
+def test_an_id_of_which_airflow_made_a_number_is_refused_with_the_reason(check):
+    assert "render_template_as_native_obj=True makes numbers of ids" in refused(check, 64e3, "it must be ")
 
 
 class TestFilter:
     @pytest.mark.parametrize("key", ["workspace_id", "project_id"])
-    def test_a_filter_names_one_scope(self, key):
-        assert check_filter({key: "64a"}) == (key, "64a")
+    @pytest.mark.parametrize("kind", [dict, MappingProxyType])
+    def test_a_filter_names_one_scope_and_becomes_a_dict(self, key, kind):
+        scope = check_filter(kind({key: "64a"}), "it")
+
+        assert scope == {key: "64a"}
+        assert type(scope) is dict
 
     def test_no_filter_means_the_connections_scope(self):
-        assert check_filter(None) is None
+        assert check_filter(None, "it") is None
 
     @pytest.mark.parametrize(
         "value",
@@ -88,13 +115,11 @@ class TestFilter:
         ],
     )
     def test_any_other_filter_is_refused_with_the_two_that_exist(self, value):
-        with pytest.raises(ProlificValueError, match=r'^filter must be \{"workspace_id": …\} or \{"project_id": …\}'):
-            check_filter(value)
+        refused(check_filter, value, 'it must be {"workspace_id": …} or {"project_id": …}')
 
     @pytest.mark.parametrize("scope_id", [None, "", " ", "a/b", 7])
     def test_the_id_in_a_filter_must_be_one(self, scope_id):
-        with pytest.raises(ProlificValueError, match=r"^filter\['project_id'\] must be an id"):
-            check_filter({"project_id": scope_id})
+        refused(check_filter, {"project_id": scope_id}, "it['project_id'] must be an id")
 
 
 class TestActive:
@@ -106,55 +131,139 @@ class TestActive:
         ],
     )
     def test_live_deleted_or_both_also_as_a_template_renders_them(self, value, meaning):
-        assert check_active(value) is meaning
+        assert check_active(value, "it") is meaning
 
     @pytest.mark.parametrize("value", [0, 1, "", "yes", "1", "null", [], {}, 1.0])
     def test_anything_else_is_refused(self, value):
-        with pytest.raises(ProlificValueError, match=r"^active must be True .* False .* or None"):
-            check_active(value)
+        refused(check_active, value, "it must be True (live groups), False (deleted groups) or None (both), not ")
 
 
-class TestChoice:
+class TestFlag:
+    @pytest.mark.parametrize(
+        ("value", "meaning"), [(True, True), (False, False), ("True", True), (" false\n", False), ("FALSE", False)]
+    )
+    def test_a_switch_also_as_a_template_renders_it(self, value, meaning):
+        assert check_flag(value, "it") is meaning
+
+    @pytest.mark.parametrize("value", [None, "None", 0, 1, "", "yes", "1", []])
+    def test_anything_else_is_refused(self, value):
+        refused(check_flag, value, "it must be True or False, not ")
+
+
+class TestParticipantIds:
+    @pytest.mark.parametrize("kind", [list, tuple, iter])
+    def test_ids_are_kept_in_their_order_each_once(self, kind):
+        assert check_participant_ids(kind(["b", "a", "b"]), "it") == ["b", "a"]
+
+    def test_whatever_yields_ids_is_a_list_of_them(self):
+        assert check_participant_ids({"b": 1, "a": 2}.keys(), "it") == ["b", "a"]
+
+    def test_nobody_is_a_list_too(self):
+        assert check_participant_ids([], "it") == []
+
+    @pytest.mark.parametrize("value", ["64a", b"64a", {"64a": 1}, None, 7, float("nan")])
+    def test_what_is_not_a_list_is_refused_without_being_shown(self, value):
+        message = refused(check_participant_ids, value, "it must be a list of participant ids, not a value of type ")
+
+        assert "64a" not in message
+
+    def test_rendered_text_is_refused_with_the_way_to_a_list(self):
+        assert "the output of the upstream task itself" in refused(
+            check_participant_ids, "['64a']", "it must be a list"
+        )
+
+    @pytest.mark.parametrize(
+        ("value", "problem"),
+        [
+            *((None, "is not text but of type NoneType"), (float("nan"), "is not text but of type float")),
+            *((7, "is not text but of type int"), (b"64a", "is not text but of type bytes")),
+            *(("", "is blank"), (" ", "is blank")),
+            *(("64a/b", "is not an id"), ("64a b", "is not an id"), ("64a\r", "is not an id")),
+            *(("\ufeff64a", "is not an id"), ("64a\x00", "is not an id"), ("64a" * 90, "is not an id")),
+        ],
+    )
+    def test_a_wrong_one_is_refused_by_its_position_without_being_shown(self, value, problem):
+        message = refused(check_participant_ids, ["ok", "ok", value], f"it: the one at position 3 {problem}; ")
+
+        assert "64a" not in message
+
+    @pytest.mark.parametrize("value", ["nan", "CONSENT_REVOKED", "64a@email.prolific.com"])
+    def test_text_that_can_be_an_id_is_left_to_prolific(self, value):
+        assert check_participant_ids([value], "it") == [value]
+
+
+class TestName:
+    @pytest.mark.parametrize("value", ["New", "a b", "🎉", "D\u00eda 2", "Di\u0301a 2"])
+    def test_a_name_is_kept_as_it_is(self, value):
+        assert check_name(value, "it") == value
+
+    @pytest.mark.parametrize("value", ["", " ", " New", "New ", "New\n", "\u00a0New", None, 5, ["New"], *UNSTORABLE])
+    def test_anything_else_is_refused(self, value):
+        refused(check_name, value, "it must be text that neither begins nor ends with white space, not ")
+
+
+class TestText:
+    @pytest.mark.parametrize("value", ["Hello", " Hello\n"])
+    def test_text_is_kept_as_it_is(self, value):
+        assert check_text(value, "it") == value
+
+    @pytest.mark.parametrize("value", ["", " \n", None, 5, b"Hello", *UNSTORABLE])
+    def test_anything_else_is_refused(self, value):
+        refused(check_text, value, "it must be text that is not blank, not ")
+
+
+class TestNumbers:
+    @pytest.mark.parametrize("check", [check_count, check_limit])
+    @pytest.mark.parametrize(
+        ("value", "number"),
+        [
+            (1, 1),
+            (Whole(), 7),
+            ("40", 40),
+            (" 40\n", 40),
+            ("040", 40),
+            (10**18 - 1, 10**18 - 1),
+            ("9" * 18, 10**18 - 1),
+        ],
+    )
+    def test_a_whole_number_or_its_text_as_a_template_renders_it(self, check, value, number):
+        assert check(value, "it") == number
+        assert type(check(value, "it")) is int
+
+    @pytest.mark.parametrize("check", [check_count, check_limit])
+    @pytest.mark.parametrize(
+        "value",
+        [
+            *(-1, "-1", 1.5, 3.0, "1.5", "3.0", True, False, "True", "", " ", float("nan"), float("inf")),
+            *("many", "1e3", "1,000", "0x10", "³", 10**18, "9" * 19, "9" * 5000, [], [3], {}, b"3"),
+        ],
+    )
+    def test_anything_else_is_refused_with_the_value(self, check, value):
+        assert refused(check, value, "it must be a whole number ").endswith(f"not {shorten(value)}")
+
+    @pytest.mark.parametrize("value", [0, "0", None])
+    def test_a_count_is_at_least_one(self, value):
+        refused(check_count, value, "it must be a whole number of participants, at least 1, not ")
+
+    @pytest.mark.parametrize(("value", "limit"), [(0, 0), ("0", 0), (None, None), ("None", None), (" none", None)])
+    def test_a_limit_may_be_zero_or_none(self, value, limit):
+        assert check_limit(value, "it") == limit
+
+
+class TestFactories:
     def test_one_of_the_choices_passes(self):
-        assert check_choice("match", "any", ("all", "any")) is None
+        assert one_of("all", "any")("any", "it") == "any"
 
     @pytest.mark.parametrize("value", ["", "ALL", "some", None, True, ["all"], 0])
     def test_anything_else_is_refused_with_the_choices(self, value):
-        with pytest.raises(ProlificValueError, match=r"^match must be 'all' or 'any', not ") as refusal:
-            check_choice("match", value, ("all", "any"))
-        assert str(refusal.value).endswith(shorten(value))
+        assert refused(one_of("all", "any"), value, "it must be 'all' or 'any', not ").endswith(shorten(value))
 
+    def test_an_optional_argument_may_be_none(self):
+        assert optional(check_id)(None, "it") is None
 
-class TestGroup:
-    @pytest.mark.parametrize("value", ["g1", "Screened adults", " padded "])
-    def test_a_group_is_named_by_its_id_or_exact_name(self, value):
-        assert check_group(value, "participant_group") == value
-
-    @pytest.mark.parametrize("value", ["", "  ", "\n", 7, None, True, ["g1"]])
-    def test_what_names_no_group_is_refused(self, value):
-        with pytest.raises(ProlificValueError, match=r"^participant_group must be the id or the exact name"):
-            check_group(value, "participant_group")
-
-
-class TestCount:
-    @pytest.mark.parametrize(
-        ("value", "count"), [(1, 1), (300, 300), ("300", 300), (" 300\n", 300), ("0300", 300), ("9" * 18, 10**18 - 1)]
-    )
-    def test_a_whole_number_or_its_text(self, value, count):
-        assert check_count(value, "target_count") == count
-
-    @pytest.mark.parametrize("value", [0, -1, "0", "-1", 1.5, 3.0, "1.5", "3.0", True, False, "True", "", " ", None])
-    def test_zero_negative_fractional_boolean_and_empty_are_refused(self, value):
-        with pytest.raises(ProlificValueError, match=r"^target_count must be a whole number of participants, at least"):
-            check_count(value, "target_count")
-
-    @pytest.mark.parametrize(
-        "value", ["many", "1e3", "1_000", "1,000", "+3", "0x10", "٣", "³", "9" * 19, "9" * 5000, [], [3], {}, b"3"]
-    )
-    def test_what_is_no_plain_number_is_refused_with_the_value(self, value):
-        with pytest.raises(ProlificValueError, match=r"^target_count must be ") as refusal:
-            check_count(value, "target_count")
-        assert str(refusal.value).endswith(f"not {shorten(value)}")
+    def test_an_optional_argument_is_checked_otherwise(self):
+        assert optional(check_id)("64a", "it") == "64a"
+        refused(optional(check_id), "", "it must be an id")
 
 
 class TestTemplated:
@@ -182,44 +291,70 @@ class TestTemplated:
     def test_a_plain_value_is_not_templated(self, value):
         assert not is_templated(value)
 
-    def test_the_result_of_a_task_is_only_known_at_run_time(self):
+    def test_the_output_of_a_task_is_only_known_at_run_time(self):
         assert is_templated(xcom())
         assert is_templated({"workspace_id": xcom()})
 
-    def test_a_check_is_applied_to_values_that_are_known(self):
-        with pytest.raises(ProlificValueError):
-            check_unless_templated(check_active, "yes")
 
-    def test_a_check_waits_for_a_value_that_is_only_known_at_run_time(self):
-        assert check_unless_templated(check_active, "{{ yes }}") is None
+class Base(CheckedArguments):
+    checks = {"group": check_group}
 
 
-class TestShorten:
-    @pytest.mark.parametrize("value", ["a", 1, None, ["a"], {"a": 1}])
-    def test_a_short_value_is_shown_as_python_writes_it(self, value):
-        assert shorten(value) == repr(value)
+class Example(Base):
+    checks = {"low": check_count, "high": check_count}
 
-    @pytest.mark.parametrize("value", ["a" * 101, ["a"] * 1000, "\n" * 1000, "\u2028" * 90])
-    def test_a_long_value_is_cut_at_the_limit(self, value):
-        assert len(shorten(value)) == 100
-        assert shorten(value).endswith("…")
+    def __init__(self, group="A", low=1, high=2, prolific_conn_id="prolific_default"):
+        self.set_arguments(group=group, low=low, high=high, prolific_conn_id=prolific_conn_id)
 
-    def test_the_limit_is_the_callers(self):
-        assert shorten("abcdef", 5) == "'abc…"
+    def check_together(self, arguments):
+        if arguments["low"] > arguments["high"]:
+            raise ProlificValueError("low must not be above high")
 
-    def test_a_repr_that_raises_does_not_replace_the_message(self):
-        assert shorten(Unprintable()) == "an object of type Unprintable"
 
-    def test_control_characters_of_a_foreign_repr_are_escaped(self):
-        class Hostile:
-            def __repr__(self):
-                return "line\nline\x1b[31m\ud800"
+class TestCheckedArguments:
+    def test_the_template_fields_are_the_arguments_of_all_classes_and_the_connection(self):
+        assert Example.template_fields == ("group", "low", "high", "prolific_conn_id")
+        assert Base.template_fields == ("group", "prolific_conn_id")
 
-        assert shorten(Hostile()) == r"line\nline\x1b[31m\ud800"
+    def test_arguments_are_kept_as_they_were_given(self):
+        example = Example(low="3", high="40", prolific_conn_id="other")
 
-    @given(JSON, st.integers(5, 200))
-    def test_any_value_becomes_one_printable_line_within_the_limit(self, value, limit):
-        text = shorten(value, limit)
+        assert operator.attrgetter(*Example.template_fields)(example) == ("A", "3", "40", "other")
 
-        assert text.isprintable()
-        assert 0 < len(text) <= limit
+    def test_at_run_time_they_are_in_their_normal_form(self):
+        assert Example(low="3", high="40").checked_arguments() == {"group": "A", "low": 3, "high": 40}
+
+    def test_an_iterator_is_kept_as_a_list_for_it_can_be_read_once_only(self):
+        class Ids(CheckedArguments):
+            checks = {"ids": check_participant_ids}
+
+        ids = Ids()
+        ids.set_arguments(ids=iter(["b", "a"]))
+
+        assert ids.ids == ["b", "a"]
+
+    def test_a_wrong_one_is_refused_at_once(self):
+        with pytest.raises(ProlificValueError, match=r"^low must be a whole number"):
+            Example(group="{{ group }}", low=0)
+
+    def test_a_template_is_checked_when_it_is_rendered_in_the_same_words(self):
+        example = Example(low="{{ low }}")
+        example.low = "0"
+
+        with pytest.raises(ProlificValueError) as at_run_time:
+            example.checked_arguments()
+        with pytest.raises(ProlificValueError) as at_parse_time:
+            Example(low="0")
+        assert str(at_run_time.value) == str(at_parse_time.value)
+
+    def test_a_rule_over_several_arguments_is_applied_to_their_normal_form(self):
+        Example(low="3", high="40")
+        with pytest.raises(ProlificValueError, match=r"^low must not be above high$"):
+            Example(low="5", high="4")
+
+    def test_it_waits_while_one_of_them_is_templated(self):
+        example = Example(group="{{ group }}", low=5, high=4)
+        example.group = "A"
+
+        with pytest.raises(ProlificValueError, match=r"^low must not be above high$"):
+            example.checked_arguments()
