@@ -41,6 +41,10 @@ class ProlificUnreadableConnectionError(ProlificError):
     """
 
 
+class ProlificStalledError(ProlificError):
+    """A wait whose counts have not grown for as long as its ``stalled_after`` says; ``soft_fail`` does not hide it."""
+
+
 class ProlificConnectionError(ProlificError):
     """No answer came: no connection, a time-out, or a connection that broke.
 

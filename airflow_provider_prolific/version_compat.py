@@ -4,7 +4,7 @@ Parts of Airflow that are not public and are used all the same, because nothing 
 
 - ``BaseSensorOperator._get_next_poke_interval``, overridden: a ``Retry-After`` must lengthen a sensor's interval;
 - ``resume_execution("__fail__", …)`` and the texts of `DEFER_TIMEOUT_REASONS`: how Airflow ends a deferral by itself;
-- ``_orig_start_date`` (2.11): whether a sensor in reschedule mode has looked before.
+- ``_orig_start_date`` (2.11): when a sensor in reschedule mode looked first.
 """
 
 from __future__ import annotations
@@ -55,15 +55,17 @@ def get_xcom(key: str, ti_key: Any) -> Any:
     return XCom.get_value(key=key, ti_key=ti_key)
 
 
-def was_rescheduled(context: Context) -> bool:
-    """Tell whether a sensor in reschedule mode has looked before, in another process."""
+def first_look_at(context: Context) -> float | None:
+    """Return when a sensor in reschedule mode looked first, in seconds since the epoch; ``None`` at the first look."""
     ti: Any = context["ti"]
     try:
         from airflow.sensors.base import _orig_start_date  # type: ignore[import-not-found]
     except ImportError:  # Airflow 3
-        return ti.get_first_reschedule_date(context) is not None
-    first_try = (ti.max_tries or 0) - (ti.task.retries or 0) + 1
-    return bool(_orig_start_date(ti.dag_id, ti.task_id, ti.run_id, ti.map_index, first_try))
+        first = ti.get_first_reschedule_date(context)
+    else:
+        first_try = (ti.max_tries or 0) - (ti.task.retries or 0) + 1
+        first = _orig_start_date(ti.dag_id, ti.task_id, ti.run_id, ti.map_index, first_try)
+    return first.timestamp() if first else None
 
 
 __all__ = [
@@ -79,6 +81,6 @@ __all__ = [
     "BaseSensorOperator",
     "Context",
     "PokeReturnValue",
+    "first_look_at",
     "get_xcom",
-    "was_rescheduled",
 ]

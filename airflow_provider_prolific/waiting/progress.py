@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from airflow_provider_prolific.waiting.wait import Measure
 
@@ -58,6 +59,45 @@ def _duration(seconds: float) -> str:
     if hours < 1.5:
         return f"{minutes:.0f} min"
     return f"{hours:.0f} h" if days < 2 else f"{days:.0f} days"
+
+
+class Stall:
+    """Tell when nothing that is still short has grown for too long.
+
+    Its state goes from process to process, so its times are seconds since the epoch.
+
+    :param after: Seconds without growth that end the wait; ``None`` for no end.
+    :param since: When something grew last, as another process has seen it.
+    :param counts: The counts that it saw.
+    """
+
+    __slots__ = ("after", "counts", "since")
+
+    def __init__(self, after: float | None, since: float | None = None, counts: Sequence[int] = ()) -> None:
+        self.after = after
+        self.since = since
+        self.counts = counts
+
+    def line(self, measures: Sequence[Measure], now: float) -> str | None:
+        """Return in words that the wait has stalled, or ``None``."""
+        counts = [measure.count or 0 for measure in measures]
+        has_grown = len(counts) != len(self.counts) or any(
+            before < count and before < (measure.target or count)
+            for measure, count, before in zip(measures, counts, self.counts, strict=True)
+        )
+        self.counts = counts
+        if self.since is None or has_grown:
+            self.since = now
+        if self.after is None or now - self.since < self.after:
+            return None
+        return describe_stall(measures, self.since, now)
+
+
+def describe_stall(measures: Sequence[Measure], since: float, now: float) -> str:
+    """Return in words what has not grown since when."""
+    short = "; ".join(measure.text for measure in measures if (measure.count or 0) < (measure.target or 0))
+    began = datetime.fromtimestamp(since, UTC)
+    return f"no growth for {_duration(now - since)}, since {began:%Y-%m-%d %H:%M} UTC: {short}"
 
 
 class Trouble:

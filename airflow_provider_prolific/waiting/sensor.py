@@ -16,7 +16,7 @@ from airflow_provider_prolific.arguments import (
     check_flag,
     check_seconds,
 )
-from airflow_provider_prolific.exceptions import ProlificError, ProlificUnreadableConnectionError
+from airflow_provider_prolific.exceptions import ProlificError, ProlificStalledError, ProlificUnreadableConnectionError
 from airflow_provider_prolific.text import shorten
 from airflow_provider_prolific.version_compat import (
     DEFER_TIMEOUT_REASONS,
@@ -26,12 +26,13 @@ from airflow_provider_prolific.version_compat import (
     BaseOperator,
     BaseSensorOperator,
     PokeReturnValue,
-    was_rescheduled,
+    first_look_at,
 )
-from airflow_provider_prolific.waiting.progress import Progress, Trouble
-from airflow_provider_prolific.waiting.wait import Status, Wait
+from airflow_provider_prolific.waiting.progress import Progress, Stall, Trouble, describe_stall
+from airflow_provider_prolific.waiting.wait import Measure, Status, Wait
 
 if TYPE_CHECKING:
+    from airflow_provider_prolific.hooks.prolific import ProlificHook
     from airflow_provider_prolific.version_compat import Context
     from airflow_provider_prolific.waiting.trigger import WaitTrigger
 
@@ -51,6 +52,9 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
     an error instead. Each try of the task has the whole ``timeout``; ``execution_timeout`` counts while deferred, too.
 
     :param prolific_conn_id: The Prolific connection. (templated)
+    :param stalled_after: End the wait with ``ProlificStalledError`` if no count that is still short has grown for so
+        long; a ``timedelta``, or seconds. With ``retries`` and ``on_retry_callback`` people are told and the wait goes
+        on.
     :param deferrable: Wait in the triggerer instead of on a worker; the default is Airflow's ``default_deferrable``.
     :param sensor_arguments: What every sensor takes: ``poke_interval`` and ``timeout`` (seconds), ``mode``,
         ``soft_fail``, ``never_fail``, ``silent_fail``, ``exponential_backoff``, ``max_wait``.
@@ -65,6 +69,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
     def __init__(
         self,
         *,
+        stalled_after: timedelta | float | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **sensor_arguments: Any,
     ) -> None:
@@ -72,6 +77,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
             if sensor_arguments.get(name) is not None:
                 sensor_arguments[name] = check_seconds(sensor_arguments[name], name)
         super().__init__(**sensor_arguments)
+        self.stalled_after = None if stalled_after is None else check_seconds(stalled_after, "stalled_after")
         self.deferrable = check_flag(deferrable, "deferrable")
         self._begin()
 
@@ -86,6 +92,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
         """Forget what an earlier run saw: Airflow may run copies of one operator object."""
         self._progress = Progress()
         self._trouble = Trouble()
+        self._stall = Stall(self.stalled_after)
         self._statuses: list[Status] = []
         self._failed_look: Exception | None = None
         self._has_read_connection = False
@@ -115,7 +122,10 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
                 hook.get_conn()
                 self._has_read_connection = True
                 answer = wait.ask(hook)
-            statuses = wait.judge(answer)
+                statuses = wait.judge(answer)
+                measures = [wait.measure(status) for status in statuses]
+                is_over = wait.opens(statuses)
+                stalled = None if is_over else self._stalled(hook, wait, statuses, measures, context)
         except Exception as error:
             self._failed_look = error
             if not self._is_temporary(error, context):
@@ -126,19 +136,29 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
         if not self._statuses:
             self.note_first_look(context, answer, statuses)
         self._statuses = statuses
-        for line in (
-            self._trouble.recovered(),
-            self._progress.line([wait.measure(status) for status in statuses], time.monotonic()),
-        ):
+        for line in (self._trouble.recovered(), self._progress.line(measures, time.monotonic())):
             if line:
                 self.log.info("%s", line)
-        is_over = wait.opens(statuses)
+        if stalled:
+            raise ProlificStalledError(stalled)
         return PokeReturnValue(is_over, statuses if is_over else None)
+
+    def _stalled(
+        self, hook: ProlificHook, wait: Wait, statuses: list[Status], measures: list[Measure], context: Context
+    ) -> str | None:
+        """Return in words that the wait has stalled, or ``None``."""
+        now = time.time()
+        if self.reschedule and self.stalled_after is not None:  # each look is a process without a memory
+            since = first_look_at(context) or now
+            if now - since >= self.stalled_after:
+                since = max(since, wait.last_growth(hook, statuses) or 0)
+            return describe_stall(measures, since, now) if now - since >= self.stalled_after else None
+        return self._stall.line(measures, now)
 
     def _is_temporary(self, error: Exception, context: Context) -> bool:
         """Tell whether the wait goes on after an error."""
         if isinstance(error, ProlificUnreadableConnectionError):
-            return self._has_read_connection or (self.reschedule and was_rescheduled(context))
+            return self._has_read_connection or (self.reschedule and first_look_at(context) is not None)
         return getattr(error, "transient", False)
 
     def _look_and_defer(self, context: Context) -> list[Status]:
@@ -170,6 +190,9 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
                 max_wait=self.max_wait.total_seconds() if self.max_wait else None,
                 silent_fail=self.silent_fail,
                 not_before=now + retry_after if retry_after else None,
+                stalled_after=self.stalled_after,
+                grown_at=self._stall.since,
+                grown_counts=list(self._stall.counts),
             ),
             method_name="execute_complete",
             timeout=self._defer_timeout(deadline - now),
@@ -209,6 +232,8 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
                 return statuses
             if status == "timeout":
                 self._raise_timeout(str(event.get("message")))
+            if status == "stalled":
+                raise ProlificStalledError(str(event.get("message")))
             if status == "error":
                 raise ProlificError(str(event.get("message") or "the trigger reported an error without a cause"))
             raise ProlificError(f"the trigger ended with an event that this trigger does not send: {shorten(event)}")

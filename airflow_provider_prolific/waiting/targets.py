@@ -7,6 +7,7 @@ by the same lines.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from airflow_provider_prolific.arguments import (
@@ -140,6 +141,12 @@ class Gate(Wait):
             reached.append(is_reached)
         return any(reached) if self.match == "any" else all(reached)
 
+    def last_growth(self, hook: ProlificHook, statuses: list[Status]) -> float | None:
+        """Return when the last member joined one of the groups that are still short."""
+        short = [status["id"] for status in statuses if status["id"] and not status["reached"]]
+        joined = [member.get("datetime_created") for group_id in short for member in hook.list_participants(group_id)]
+        return max((_read_time(text) for text in joined if isinstance(text, str)), default=None)
+
     def measure(self, status: Status) -> Measure:
         """Return one target's standing in words: ``'Screened' has 120 of 300 (40%)``."""
         name, count, target = shorten(status["name"]), status["participant_count"], status["target_count"]
@@ -150,6 +157,15 @@ class Gate(Wait):
     def describe_short(self, statuses: Iterable[Status]) -> str:
         """Return in words the targets that are not reached."""
         return self.describe(status for status in statuses if not status["reached"])
+
+
+def _read_time(text: str) -> float:
+    """Return a time of the API's in seconds since the epoch; the beginning of time for what is not one."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return 0.0
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 def read_count(group: Mapping[str, Any]) -> int:

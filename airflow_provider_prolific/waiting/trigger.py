@@ -13,7 +13,7 @@ from airflow_provider_prolific.exceptions import ProlificError, ProlificUnreadab
 from airflow_provider_prolific.text import one_line
 from airflow_provider_prolific.waiting.pace import Pace
 from airflow_provider_prolific.waiting.polling import Question, SharedPoll, shared_poll
-from airflow_provider_prolific.waiting.progress import Progress, Trouble
+from airflow_provider_prolific.waiting.progress import Progress, Stall, Trouble
 from airflow_provider_prolific.waiting.wait import Status, Wait
 
 #: The worker has just looked when a wait is handed over: how long the first look here waits at most, in seconds. A
@@ -32,9 +32,10 @@ UNSEEN_CONNECTION_SECONDS = 300.0
 class WaitTrigger(BaseTrigger):
     """Wait in the triggerer; it only reads.
 
-    It yields one event, flat JSON: ``status`` is ``"success"``, ``"timeout"`` or ``"error"``; the statuses are those
-    of the last good look; ``message`` says it in words. What its constructor is given is not checked there but when it
-    runs, and ends as an error event: an exception in the constructor would end the whole triggerer.
+    It yields one event, flat JSON: ``status`` is ``"success"``, ``"timeout"``, ``"stalled"`` or ``"error"``; the
+    statuses are those of the last good look; ``message`` says it in words. What its constructor is given is not
+    checked there but when it runs, and ends as an error event: an exception in the constructor would end the whole
+    triggerer.
 
     :param deadline: When the wait ends, in seconds since the epoch: absolute, so that a restart does not prolong it.
     :param prolific_conn_id: The Prolific connection; its token never leaves the connection.
@@ -43,6 +44,9 @@ class WaitTrigger(BaseTrigger):
     :param max_wait: The longest interval then, in seconds; ``None`` for a day.
     :param silent_fail: Log permanent errors and go on, instead of ending the wait.
     :param not_before: When the first look may happen, in seconds since the epoch, if the API named a time.
+    :param stalled_after: End the wait if no count has grown for so many seconds.
+    :param grown_at: When a count grew last as far as the worker has seen, in seconds since the epoch.
+    :param grown_counts: The counts that it saw.
     :param arguments: Those of the wait.
     """
 
@@ -59,6 +63,9 @@ class WaitTrigger(BaseTrigger):
         max_wait: float | None = None,
         silent_fail: bool = False,
         not_before: float | None = None,
+        stalled_after: float | None = None,
+        grown_at: float | None = None,
+        grown_counts: list[int] | None = None,
         **arguments: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -69,6 +76,9 @@ class WaitTrigger(BaseTrigger):
         self.max_wait = max_wait
         self.silent_fail = silent_fail
         self.not_before = not_before
+        self.stalled_after = stalled_after
+        self.grown_at = grown_at
+        self.grown_counts = grown_counts
         try:
             self.arguments = self.wait_class(**arguments).arguments()
         except (ProlificError, TypeError):
@@ -87,6 +97,9 @@ class WaitTrigger(BaseTrigger):
                 "max_wait": self.max_wait,
                 "silent_fail": self.silent_fail,
                 "not_before": self.not_before,
+                "stalled_after": self.stalled_after,
+                "grown_at": self.grown_at,
+                "grown_counts": self.grown_counts,
             },
         )
 
@@ -106,6 +119,7 @@ class WaitTrigger(BaseTrigger):
         pace = Pace(self.poke_interval, self.exponential_backoff, self.max_wait)
         pauses = pace.pauses()
         progress, trouble = Progress(), Trouble()
+        stall = Stall(self.stalled_after, self.grown_at, self.grown_counts or ())
         statuses: list[Status] = []
         started_at = loop.time()
         await self._sleep(self._first_pause(pace))
@@ -119,11 +133,14 @@ class WaitTrigger(BaseTrigger):
                 if not isinstance(found, Exception):
                     statuses = found
                     self._tell(trouble.recovered())
-                    self._tell(progress.line([wait.measure(status) for status in statuses], loop.time()))
+                    measures = [wait.measure(status) for status in statuses]
+                    self._tell(progress.line(measures, loop.time()))
                     if wait.opens(statuses):
                         return "success", statuses, wait.describe(statuses)
                     if is_last:
                         return "timeout", statuses, wait.describe_short(statuses)
+                    if (line := stall.line(measures, time.time())) and not self.silent_fail:
+                        return "stalled", statuses, line
                 elif is_last:
                     return "error", statuses, f"the last look before the deadline failed: {found}"
                 elif not self._is_temporary(found, poll, loop.time() - started_at):

@@ -67,6 +67,10 @@ class Wait(ABC):
     def measure(self, status: Status) -> Measure:
         """Return how far one of them is."""
 
+    @abstractmethod
+    def last_growth(self, hook: ProlificHook, statuses: list[Status]) -> float | None:
+        """Return when something that is still short grew last, in seconds since the epoch, if Prolific knows it."""
+
     def describe(self, statuses: Iterable[Status]) -> str:
         """Return in words how all of them stand."""
         return "; ".join(self.measure(status).text for status in statuses)
