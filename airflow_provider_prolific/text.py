@@ -34,6 +34,12 @@ def one_line(text: str, limit: int = 500) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def fold_status(status: str) -> str:
+    """Return a status as Prolific writes it most often: ``awaiting_review`` is ``AWAITING REVIEW``."""
+    folded = " ".join(status.upper().replace("_", " ").replace("-", " ").split())
+    return "TIMED-OUT" if folded == "TIMED OUT" else folded
+
+
 def is_storable(text: str) -> bool:
     """Tell whether every database takes a text: it has no NUL and no half of a surrogate pair."""
     if "\0" in text:

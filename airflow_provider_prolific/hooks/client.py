@@ -28,7 +28,7 @@ from airflow_provider_prolific.exceptions import (
 from airflow_provider_prolific.hooks.body import parse_body, read_body
 from airflow_provider_prolific.hooks.connection import ConnectionSettings
 from airflow_provider_prolific.hooks.failures import error_without_answer
-from airflow_provider_prolific.hooks.listing import Listing
+from airflow_provider_prolific.hooks.listing import Listing, by_offset
 from airflow_provider_prolific.hooks.transport import Session, Transport
 from airflow_provider_prolific.text import Redaction, one_line, shorten
 
@@ -166,6 +166,7 @@ class Client:
         read_row: Callable[[Any], tuple[str, _T]],
         params: Mapping[str, Any] | None = None,
         personal: bool = False,
+        paging: Callable[[int, int], dict[str, int]] = by_offset,
     ) -> list[_T]:
         """Return all rows of a listing, each once: every page, never a part of them.
 
@@ -174,9 +175,10 @@ class Client:
         :param read_row: Checks a row and returns it with its id.
         :param params: Query parameters beside those of the paging.
         :param personal: Whether the rows may hold participants' ids, so that no error quotes them.
+        :param paging: How the server is asked for a page.
         :raises ProlificResponseError: the answer cannot be right, a part only came, or it is too much.
         """
-        listing = Listing(self.call, endpoint, what, read_row, params or {}, personal, self._limits)
+        listing = Listing(self.call, endpoint, what, read_row, params or {}, personal, paging, self._limits)
         rows, promised = listing.read()
         if promised:  # a row that went meanwhile moves the pages: a second look tells
             rows, promised = listing.read()

@@ -17,6 +17,16 @@ PAGE_SIZE = 200
 _T = TypeVar("_T")
 
 
+def by_offset(offset: int, number: int) -> dict[str, int]:  # noqa: ARG001
+    """Return how to ask for a page by the number of rows before it."""
+    return {"limit": PAGE_SIZE, "offset": offset}
+
+
+def by_page(offset: int, number: int) -> dict[str, int]:  # noqa: ARG001
+    """Return how to ask for a page by its own number."""
+    return {"page": number, "page_size": PAGE_SIZE // 2}
+
+
 class Listing(Generic[_T]):
     """The pages of one listing, within its limits."""
 
@@ -28,6 +38,7 @@ class Listing(Generic[_T]):
         read_row: Callable[[Any], tuple[str, _T]],
         params: Mapping[str, Any],
         personal: bool,
+        paging: Callable[[int, int], dict[str, int]],
         limits: Limits,
     ) -> None:
         self._call = call
@@ -36,15 +47,17 @@ class Listing(Generic[_T]):
         self._read_row = read_row
         self._params = params
         self._personal = personal
+        self._paging = paging
         self._limits = limits
         self._ends_at = time.monotonic() + limits.listing_seconds
 
     def read(self) -> tuple[list[_T], str | None]:
         """Return the rows of all pages, and in words what was promised beyond them, if anything."""
         rows: dict[str, _T] = {}
-        offset = promised = 0
+        offset = number = promised = 0
         while True:
-            page, new_rows = self._read_page(offset, len(rows))
+            number += 1
+            page, new_rows = self._read_page(self._paging(offset, number), len(rows))
             brings_new = not new_rows.keys() <= rows.keys()
             rows |= new_rows
             if len(rows) > self._limits.listing_rows:
@@ -59,7 +72,7 @@ class Listing(Generic[_T]):
                 return list(rows.values()), "more"
             return list(rows.values()), str(promised) if is_short else None
 
-    def _read_page(self, offset: int, known: int) -> tuple[Page, dict[str, _T]]:
+    def _read_page(self, position: dict[str, int], known: int) -> tuple[Page, dict[str, _T]]:
         call = f"GET {self._endpoint}"
         if (seconds := self._ends_at - time.monotonic()) <= 0:
             raise self._too_much(f"{self._limits.listing_seconds:g} seconds", known)
@@ -73,13 +86,13 @@ class Listing(Generic[_T]):
                 "GET",
                 self._endpoint,
                 read,
-                params={**self._params, "limit": PAGE_SIZE, "offset": offset},
+                params={**self._params, **position},
                 personal=self._personal,
                 limits=replace(self._limits, attempt_seconds=min(self._limits.attempt_seconds, seconds)),
             )
             return page_and_rows
         except ProlificApiError as error:
-            if error.status_code == 404 and offset:  # some servers answer so behind the last page
+            if error.status_code == 404 and known:  # some servers answer so behind the last page
                 return Page([], None, False), {}
             raise
 

@@ -15,6 +15,8 @@ from airflow_provider_prolific.get_provider_info import get_provider_info
 from airflow_provider_prolific.hooks.client import Client, Limits
 from airflow_provider_prolific.hooks.connection import ConnectionSettings
 from airflow_provider_prolific.hooks.participant_groups import ParticipantGroupEndpoints
+from airflow_provider_prolific.hooks.studies import StudyEndpoints
+from airflow_provider_prolific.hooks.submissions import SubmissionEndpoints
 from airflow_provider_prolific.hooks.transport import Transport
 from airflow_provider_prolific.text import one_line, shorten
 from airflow_provider_prolific.version_compat import BaseHook
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     import requests
 
 
-class ProlificHook(ParticipantGroupEndpoints, BaseHook):
+class ProlificHook(ParticipantGroupEndpoints, StudyEndpoints, SubmissionEndpoints, BaseHook):
     """Speak to Prolific's researcher API with the token of an Airflow connection.
 
     .. code-block:: python

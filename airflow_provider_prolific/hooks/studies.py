@@ -1,0 +1,169 @@
+"""Studies: their shapes and their endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Required, TypedDict
+from urllib.parse import quote
+
+from airflow_provider_prolific.arguments import check_id
+from airflow_provider_prolific.exceptions import ProlificResponseError
+from airflow_provider_prolific.hooks.client import Client
+from airflow_provider_prolific.hooks.listing import by_page
+from airflow_provider_prolific.text import shorten
+
+STUDIES_ENDPOINT = "/api/v1/studies/"
+
+
+class Study(TypedDict, total=False):
+    """A study in the API's own field names. Which of them are there depends on the endpoint; amounts are hundredths."""
+
+    id: Required[str]
+    status: Required[str]
+    name: str
+    internal_name: str | None
+    description: str
+    reward: int
+    total_available_places: int
+    places_taken: int
+    number_of_submissions: int
+    total_cost: int
+    currency_code: str
+    estimated_completion_time: int
+    date_created: str
+    published_at: str | None
+    publish_at: str | None
+    workspace: str | None
+    project: str | None
+    filters: list[dict[str, Any]]
+    filter_set_id: str | None
+    completion_codes: list[dict[str, Any]]
+    external_study_url: str
+
+
+class Amount(TypedDict):
+    """An amount of money: hundredths of the currency."""
+
+    amount: float
+    currency: str
+
+
+class StudyCostPart(TypedDict):
+    """What one part of a study costs: rewards (or bonuses), Prolific's fees, and tax."""
+
+    rewards: Amount
+    fees: Amount
+    tax: Amount
+
+
+class StudyCost(TypedDict):
+    """What a study has cost so far."""
+
+    rewards: StudyCostPart
+    bonuses: StudyCostPart
+
+
+class Balance(TypedDict, total=False):
+    """The money of a workspace, in hundredths of its currency; ``available_balance`` is after active studies' locks."""
+
+    currency_code: Required[str]
+    total_balance: int
+    available_balance: Required[int]
+    breakdowns: dict[str, Any]
+
+
+class StudyEndpoints:
+    """What the hook does with studies."""
+
+    @property
+    def _client(self) -> Client:
+        raise NotImplementedError
+
+    def get_study(self, study_id: str) -> Study:
+        """Return one study.
+
+        :param study_id: The study's id.
+        :raises ProlificValueError: not an id.
+        :raises ProlificApiError: the API refuses (404: no such study, or no access to its workspace).
+
+        API: https://docs.prolific.com/api-reference/studies/get-study
+        """
+        endpoint = study_endpoint(study_id)
+        return self._client.call("GET", endpoint, lambda answer: read_study(answer, f"GET {endpoint}"))
+
+    def list_studies(self, project_id: str | None = None) -> list[Study]:
+        """Return all studies of a project: every page, never a part of them, whatever their status.
+
+        :param project_id: The project; ``None`` for the connection's, and if that names none, for all studies of the
+            account, which may take long.
+        :raises ProlificValueError: not an id.
+        :raises ProlificApiError: the API refuses.
+        :raises ProlificResponseError: the answer cannot be right, or a part only came.
+
+        API: https://docs.prolific.com/api-reference/studies/get-project-studies
+        """
+        project_id = project_id or self._client.settings.scopes["project_id"]
+        endpoint = STUDIES_ENDPOINT
+        if project_id is not None:
+            endpoint = f"/api/v1/projects/{quote(check_id(project_id, 'project_id'), safe='')}/studies/"
+
+        def read_row(row: Any) -> tuple[str, Study]:
+            study = read_study(row, f"GET {endpoint}")
+            return study["id"], study
+
+        return self._client.list(endpoint, "studies", read_row, paging=by_page)
+
+    def get_study_cost(self, study_id: str) -> StudyCost:
+        """Return what a study has cost so far, in hundredths, in parts with Prolific's fees and tax.
+
+        :param study_id: The study's id.
+        :raises ProlificValueError: not an id.
+        :raises ProlificApiError: the API refuses.
+
+        API: https://docs.prolific.com/api-reference/studies/get-study-cost
+        """
+        endpoint = f"{study_endpoint(study_id)}cost/"
+
+        def read(answer: Any) -> StudyCost:
+            parts = [answer.get("rewards"), answer.get("bonuses")] if isinstance(answer, Mapping) else []
+            if not parts or not all(isinstance(part, Mapping) for part in parts):
+                raise ProlificResponseError(f"GET {endpoint} answered without costs: {shorten(answer)}")
+            return answer  # type: ignore[no-any-return]
+
+        return self._client.call("GET", endpoint, read)
+
+    def get_workspace_balance(self, workspace_id: str | None = None) -> Balance:
+        """Return the money of a workspace, in hundredths of its currency.
+
+        :param workspace_id: The workspace; ``None`` for the connection's.
+        :raises ProlificValueError: not an id, or the connection names none.
+        :raises ProlificApiError: the API refuses (403 or 404: the account's role may not see it).
+
+        API: https://docs.prolific.com/api-reference/workspaces/get-workspace-balance
+        """
+        workspace_id = workspace_id or self._client.settings.default_workspace_id()
+        endpoint = f"/api/v1/workspaces/{quote(check_id(workspace_id, 'workspace_id'), safe='')}/balance/"
+
+        def read(answer: Any) -> Balance:
+            if (
+                isinstance(answer, Mapping)
+                and isinstance(answer.get("currency_code"), str)
+                and type(answer.get("available_balance")) is int
+            ):
+                return answer  # type: ignore[return-value]
+            raise ProlificResponseError(f"GET {endpoint} answered without a balance: {shorten(answer)}")
+
+        return self._client.call("GET", endpoint, read)
+
+
+def read_study(row: Any, call: str) -> Study:
+    """Return a row as a study; what else than id and status is needed, whoever needs it looks for."""
+    if isinstance(row, dict) and isinstance(row.get("id"), str) and row["id"] and isinstance(row.get("status"), str):
+        study: Study = row  # type: ignore[assignment]
+        return study
+    raise ProlificResponseError(f"{call} answered with a study without an id or a status: {shorten(row)}")
+
+
+def study_endpoint(study_id: str) -> str:
+    """Return the path of a study."""
+    return f"{STUDIES_ENDPOINT}{quote(check_id(study_id, 'study_id'), safe='')}/"

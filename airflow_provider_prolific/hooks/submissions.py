@@ -1,0 +1,117 @@
+"""Submissions: their shapes and their endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Required, TypedDict
+from urllib.parse import quote
+
+from airflow_provider_prolific.arguments import check_id
+from airflow_provider_prolific.exceptions import ProlificResponseError
+from airflow_provider_prolific.hooks.client import Client
+from airflow_provider_prolific.hooks.listing import by_page
+from airflow_provider_prolific.hooks.studies import study_endpoint
+from airflow_provider_prolific.text import fold_status, shorten
+
+SUBMISSIONS_ENDPOINT = "/api/v1/submissions/"
+
+#: The same fact under the name that one endpoint gives it, and the one that is used here.
+_RENAMED = {"participant": "participant_id", "entered_code": "study_code", "study": "study_id"}
+#: An address of the person's; and a number that comes in another unit in listings than elsewhere.
+_DROPPED = ("ip", "reward")
+
+
+class Submission(TypedDict, total=False):
+    """A submission, in the same field names whichever endpoint it came from.
+
+    ``participant_id`` is personal data; the person's ``ip`` is left out. So is ``reward``, whose unit differs.
+    """
+
+    id: Required[str]
+    status: Required[str]
+    participant_id: str
+    study_id: str
+    study_code: str | None
+    started_at: str | None
+    completed_at: str | None
+    is_complete: bool
+    time_taken: float | None
+    return_requested: str | None
+    bonus_payments: list[int]
+    has_siblings: bool | None
+    star_awarded: bool
+
+
+class SubmissionEndpoints:
+    """What the hook does with submissions."""
+
+    @property
+    def _client(self) -> Client:
+        raise NotImplementedError
+
+    def list_submissions(self, study_id: str) -> list[Submission]:
+        """Return all submissions of a study: every page, never a part of them, whatever their status.
+
+        :param study_id: The study's id.
+        :raises ProlificValueError: not an id.
+        :raises ProlificApiError: the API refuses (404: no such study, or no access to its workspace).
+        :raises ProlificResponseError: the answer cannot be right, or a part only came.
+
+        API: https://docs.prolific.com/api-reference/submissions/get-submissions
+        """
+        study_id = check_id(study_id, "study_id")
+
+        def read_row(row: Any) -> tuple[str, Submission]:
+            submission = _read_submission(row, f"GET {SUBMISSIONS_ENDPOINT}")
+            if submission.setdefault("study_id", study_id) != study_id:
+                raise ProlificResponseError(
+                    f"GET {SUBMISSIONS_ENDPOINT} was asked for study {shorten(study_id)} but answered with a "
+                    f"submission of {shorten(submission['study_id'])}: the filter was ignored",
+                    transient=False,
+                )
+            return submission["id"], submission
+
+        return self._client.list(
+            SUBMISSIONS_ENDPOINT, "submissions", read_row, {"study": study_id}, personal=True, paging=by_page
+        )
+
+    def get_submission(self, submission_id: str) -> Submission:
+        """Return one submission.
+
+        :param submission_id: The submission's id.
+        :raises ProlificValueError: not an id.
+        :raises ProlificApiError: the API refuses (404: no such submission, or no access to its workspace).
+
+        API: https://docs.prolific.com/api-reference/submissions/get-submission
+        """
+        endpoint = f"{SUBMISSIONS_ENDPOINT}{quote(check_id(submission_id, 'submission_id'), safe='')}/"
+        return self._client.call(
+            "GET", endpoint, lambda answer: _read_submission(answer, f"GET {endpoint}"), personal=True
+        )
+
+    def count_submissions(self, study_id: str) -> dict[str, int]:
+        """Return how many submissions of a study there are in each status, and the ``TOTAL``: the cheapest poll.
+
+        :param study_id: The study's id.
+        :return: Status, spelled as in ``AWAITING REVIEW`` and ``TIMED-OUT``, to number; a status that nothing is in
+            may be missing.
+        :raises ProlificValueError: not an id.
+        :raises ProlificApiError: the API refuses (404: no such study, or no access to its workspace).
+
+        API: https://docs.prolific.com/api-reference/studies/count-study-submissions-by-status
+        """
+        endpoint = f"{study_endpoint(study_id)}submissions/counts/"
+
+        def read(answer: Any) -> dict[str, int]:
+            if not isinstance(answer, Mapping) or not all(type(n) is int and n >= 0 for n in answer.values()):
+                raise ProlificResponseError(f"GET {endpoint} answered without whole counts: {shorten(answer)}")
+            return {fold_status(status): number for status, number in answer.items()}
+
+        return self._client.call("GET", endpoint, read)
+
+
+def _read_submission(row: Any, call: str) -> Submission:
+    if not isinstance(row, dict) or not all(isinstance(row.get(key), str) and row[key] for key in ("id", "status")):
+        raise ProlificResponseError(f"{call} answered with a submission without an id or a status")
+    submission: Any = {_RENAMED.get(key, key): value for key, value in row.items() if key not in _DROPPED}
+    return submission  # type: ignore[no-any-return]
