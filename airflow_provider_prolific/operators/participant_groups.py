@@ -217,12 +217,14 @@ class ProlificCreateParticipantGroupOperator(ProlificOperator):
                 # Nothing was created: without them it is, and each can be added or told.
                 group, _ = self._create(hook, new, [])
                 return group, False
+            if not error.may_have_acted:
+                raise
             found = None
-            if error.may_have_acted:
-                with suppress(ProlificError):  # the first error is the one to raise
-                    groups = hook.list_participant_groups({"workspace_id": new["workspace_id"]})
-                    found = GroupIndex(groups).named(new["name"])
+            with suppress(ProlificError):  # the first error is the one to raise
+                groups = hook.list_participant_groups({"workspace_id": new["workspace_id"]})
+                found = GroupIndex(groups).named(new["name"])
             if found is None:
+                error.args = (f"the group may have been created; look for its name before you go on: {error}",)
                 raise
             self.log.warning("The answer was lost, but the group is there now (%s): %s", found["id"], error)
             return found, not ids
@@ -307,9 +309,7 @@ class ProlificMessageParticipantGroupOperator(ParticipantGroupOperator):
     .. code-block:: python
 
         invite = ProlificMessageParticipantGroupOperator(
-            task_id="invite",
-            participant_group="Wave 2 invited",
-            body="The second part of our study is open for you.",
+            task_id="invite", participant_group="Wave 2 invited", body="The second part of our study is open for you."
         )
 
     Sending is not idempotent: done twice, every member gets the message twice. So ``retries`` is 0, whatever the DAG's

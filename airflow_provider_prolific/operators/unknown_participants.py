@@ -36,27 +36,28 @@ def is_unknown_participant(error: ProlificError) -> bool:
 def add_known_participants(hook: ProlificHook, participant_group_id: str, participant_ids: list[str]) -> list[str]:
     """Add all participants whom Prolific knows, and return the others.
 
-    One unknown participant costs at most twelve requests more, and each further one in the same chunk eleven.
+    Each unknown participant costs about eleven requests more.
 
-    :raises ProlificError: a chunk failed for another reason, or has too many unknown participants.
+    :raises ProlificError: a request failed for another reason, or a chunk has too many unknown participants.
     """
     from airflow_provider_prolific.hooks.participant_groups import CHUNK_SIZE
 
-    unknown: list[str] = []
-    starts = range(0, len(participant_ids), CHUNK_SIZE)
-    for number, start in enumerate(starts, 1):
-        chunk = participant_ids[start : start + CHUNK_SIZE]
-        try:
-            unknown += _add_chunk(hook, participant_group_id, chunk)
-        except ProlificError as error:
-            if len(starts) > 1:
-                where = f"chunk {number} of {len(starts)} (participants {start + 1} to {start + len(chunk)})"
-                error.args = (f"{where} failed, {start - len(unknown)} had been applied before it: {error}",)
+    try:
+        hook.add_participants(participant_group_id, participant_ids)
+    except ProlificError as error:
+        if not is_unknown_participant(error):
             raise
-    return unknown
+    else:
+        return []
+    # Who has been added already is added again, which changes nothing.
+    starts = range(0, len(participant_ids), CHUNK_SIZE)
+    chunks = (participant_ids[start : start + CHUNK_SIZE] for start in starts)
+    return [unknown for chunk in chunks for unknown in _add_chunk(hook, participant_group_id, chunk)]
 
 
 def _add_chunk(hook: ProlificHook, participant_group_id: str, chunk: list[str]) -> list[str]:
+    """Add the known participants of a chunk by halving it, and return the others."""
+
     def is_refused(participant_ids: list[str]) -> bool:
         try:
             hook.add_participants(participant_group_id, participant_ids)
