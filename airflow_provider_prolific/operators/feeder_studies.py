@@ -30,16 +30,21 @@ def check_unused(group: ParticipantGroup) -> None:
             f"Prolific does not say which studies change {what}: set force=True to delete it all the same"
         )
     alive = [
-        f"{shorten(study.get('internal_name') or study.get('name'))} ({shorten(study.get('id'))}, "
-        f"status {shorten(study.get('status'))})"
+        f"{shorten(study.get('internal_name') or study.get('name'))} ({_bare(study.get('id'))}, "
+        f"{_bare(study.get('status'))})"
         for study in studies
         if _fold(study.get("status")) not in map(_fold, DEAD_STUDY_STATUSES)
     ]
     if alive:
         raise ProlificError(
-            f"{what} may still be changed by the completion codes of studies that are neither completed nor "
-            f"unpublished: {', '.join(alive)}. End them first, or set force=True to delete it all the same"
+            f"{what} may still be changed by the completion codes of live studies: {', '.join(alive)}. Wait until they "
+            f"are {' or '.join(DEAD_STUDY_STATUSES)}, or set force=True to delete it all the same"
         )
+
+
+def _bare(value: Any) -> str:
+    """Return a value for a message, without the quotation marks of a text."""
+    return shorten(value)[1:-1] if isinstance(value, str) else shorten(value)
 
 
 def _fold(status: Any) -> str | None:

@@ -14,8 +14,8 @@ from airflow_provider_prolific.exceptions import ProlificError
 from airflow_provider_prolific.operators.participant_groups import (
     ProlificCreateParticipantGroupOperator,
     ProlificDeleteParticipantGroupOperator,
-    ProlificSyncParticipantsOperator,
 )
+from airflow_provider_prolific.operators.participants import ProlificSyncParticipantsOperator
 from airflow_provider_prolific.triggers.participant_groups import ProlificParticipantGroupTrigger
 
 IDS = [f"5e{number:022x}" for number in range(60)]
@@ -76,7 +76,7 @@ def test_two_syncs_at_once_lose_nobody_whom_both_want_and_a_later_one_ends_right
 
     def sync(ids: list[str]) -> dict[str, Any]:
         return execute(
-            ProlificSyncParticipantsOperator(task_id="sync", participant_group_id=group_id, participant_ids=ids)
+            ProlificSyncParticipantsOperator(task_id="sync", participant_group=group_id, participant_ids=ids)
         )
 
     results = at_once(lambda: sync(IDS[10:40]), lambda: sync(IDS[20:50]))
@@ -101,7 +101,7 @@ def test_wait_for_a_group_that_is_deleted_meanwhile(emulator: Emulator, if_missi
 
         waiting = asyncio.create_task(wait())
         await asyncio.sleep(1)
-        delete = ProlificDeleteParticipantGroupOperator(task_id="delete", participant_group_id=group_id)
+        delete = ProlificDeleteParticipantGroupOperator(task_id="delete", participant_group=group_id)
         await asyncio.to_thread(execute, delete)
         [event] = await waiting
         return event

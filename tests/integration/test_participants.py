@@ -4,14 +4,15 @@ Changing groups over real HTTP, with trouble in the middle: no second group, no 
 A task retry is a second `execute` of the same operator.
 """
 
+import math
 import os
+import random
 import signal
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Callable
-from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +29,18 @@ from airflow_provider_prolific.exceptions import (
 )
 from airflow_provider_prolific.hooks.prolific import ProlificHook
 from airflow_provider_prolific.operators.participant_groups import (
-    ProlificAddParticipantsOperator,
     ProlificCreateParticipantGroupOperator,
     ProlificDeleteParticipantGroupOperator,
-    ProlificListParticipantsOperator,
     ProlificMessageParticipantGroupOperator,
+)
+from airflow_provider_prolific.operators.participants import (
+    ProlificAddParticipantsOperator,
+    ProlificListParticipantsOperator,
     ProlificRemoveParticipantsOperator,
     ProlificSyncParticipantsOperator,
 )
 
 ROOT = Path(__file__).parent.parent.parent
-ORGANISATION = "64f000000000000000000001"
 UNKNOWN = "ffff00000000000000000001"
 
 
@@ -86,6 +88,7 @@ def kill_in_the_middle(prolific: Emulator, operator: str, requests: int) -> None
     """
     source = f"""
         from airflow_provider_prolific.operators.participant_groups import *
+        from airflow_provider_prolific.operators.participants import *
         {operator}.execute({{}})
     """
     worker = subprocess.Popen(
@@ -197,38 +200,40 @@ class TestCreate:
         prolific.set_group(deleted, is_deleted=True)
         assert run(ProlificCreateParticipantGroupOperator, name="New")()["id"] not in (elsewhere, deleted)
 
-    def test_an_unknown_participant_leaves_no_group(self, prolific: Emulator, run: Callable[..., Any]) -> None:
-        create = run(ProlificCreateParticipantGroupOperator, name="New", participant_ids=[*participants(2), UNKNOWN])
-        with pytest.raises(ProlificApiError, match="error_code 140003") as failure:
+    def test_an_unknown_participant_fails_the_task_and_the_group_has_the_others(
+        self, prolific: Emulator, run: Callable[..., Any]
+    ) -> None:
+        ids = [*participants(600), UNKNOWN, *participants(300, first=601)]
+        create = run(ProlificCreateParticipantGroupOperator, name="New", participant_ids=ids)
+        with pytest.raises(ProlificError, match=r"position 601 of participant_ids") as failure:
             create()
-        assert UNKNOWN not in f"{failure.value} {failure.value.detail}"
-        assert prolific.groups("New") == []
-
-    def test_a_group_of_an_organisation_is_created(self, prolific: Emulator, run: Callable[..., Any]) -> None:
-        group = run(
-            ProlificCreateParticipantGroupOperator,
-            name="Ours",
-            organisation_id=ORGANISATION,
-            if_exists="create",
-            participant_ids=participants(600),
+        assert UNKNOWN not in str(failure.value)
+        [group] = prolific.groups("New")
+        assert sorted(prolific.members(group["id"])) == participants(900)
+        retry = run(
+            ProlificCreateParticipantGroupOperator, name="New", participant_ids=ids, on_unknown_participant="skip"
         )()
-        assert (group["organisation_id"], group["participant_count"]) == (ORGANISATION, 600)
+        assert (retry["id"], retry["participant_count"], retry["skipped"]) == (group["id"], 900, 1)
+
+    def test_a_look_alike_is_made_only_where_that_is_allowed(self, prolific: Emulator, run: Callable[..., Any]) -> None:
+        twin = prolific.create_group("Wave 1 ")
+        with pytest.raises(ProlificError, match=rf"'Wave 1 ' \({twin}\): .* allow_similar=True"):
+            run(ProlificCreateParticipantGroupOperator, name="Wave 1")()
+        assert run(ProlificCreateParticipantGroupOperator, name="Wave 1", allow_similar=True)()["id"] != twin
 
 
 class TestAddAndRemove:
     def test_members_come_and_go(self, prolific: Emulator, run: Callable[..., Any]) -> None:
         group_id = prolific.create_group("G", participant_ids=participants(2))
-        added = run(
-            ProlificAddParticipantsOperator, participant_group_id=group_id, participant_ids=participants(1200)
-        )()
+        added = run(ProlificAddParticipantsOperator, participant_group=group_id, participant_ids=participants(1200))()
         assert added == {"id": group_id, "name": "G", "participant_count": 1200}
         removed = run(
             ProlificRemoveParticipantsOperator,
-            participant_group_id=group_id,
+            participant_group=group_id,
             participant_ids=participants(1300, first=3),
         )()
         assert removed == {"id": group_id, "name": "G", "participant_count": 2}
-        listed = run(ProlificListParticipantsOperator, participant_group_id=group_id)()
+        listed = run(ProlificListParticipantsOperator, participant_group=group_id)()
         assert listed == participants(2)
 
     @pytest.mark.parametrize("fault", ["lost_answer", "disconnect", "truncate", "html", "status"])
@@ -248,7 +253,7 @@ class TestAddAndRemove:
             fault, path="participants/$", after=1, count=1, **({"status": 500} if fault == "status" else {})
         )
         ids = participants(1200) if before < after else participants(1200, first=4)
-        change = run(operator_class, participant_group_id=group_id, participant_ids=ids)
+        change = run(operator_class, participant_group=group_id, participant_ids=ids)
         with pytest.raises(ProlificError, match=r"^chunk 2 of 3 \(participants 501 to 1000\) failed, 500 had been"):
             change()
         assert change()["participant_count"] == after
@@ -261,40 +266,66 @@ class TestAddAndRemove:
         group_id = prolific.create_group("G", participant_ids=participants(1))
         prolific.add_fault("lost_answer", path="participants/$", count=1)
         prolific.add_fault("status", status=429, retry_after=0, path="participants/$", count=1)
-        run(operator_class, participant_group_id=group_id, participant_ids=participants(1))()
-        assert [request["fault"] for request in prolific.requests()] == ["lost_answer", "status", None, None]
+        run(operator_class, participant_group=group_id, participant_ids=participants(1))()
+        assert [request["fault"] for request in prolific.requests()] == [*(None, "lost_answer", "status", None, None)]
 
-    def test_an_unknown_participant_is_told_by_its_chunk(self, prolific: Emulator, run: Callable[..., Any]) -> None:
+    @pytest.mark.parametrize("count", [1, 3, 40])
+    @pytest.mark.parametrize("on_unknown_participant", ["fail", "skip"])
+    def test_unknown_participants_are_found_and_all_others_added(
+        self, prolific: Emulator, run: Callable[..., Any], on_unknown_participant: str, count: int
+    ) -> None:
         group_id = prolific.create_group("G")
-        ids = [*participants(700), UNKNOWN, *participants(400, first=701)]
-        add = run(ProlificAddParticipantsOperator, participant_group_id=group_id, participant_ids=ids)
-        with pytest.raises(ProlificApiError, match=r"^chunk 2 of 3 .* 500 had been applied .*\*\*\*") as failure:
+        ids = participants(1200)
+        positions = sorted(random.Random(count).sample(range(1, 1201), count))
+        for number, position in enumerate(positions):
+            ids[position - 1] = f"ffff{number:020x}"
+        add = run(
+            ProlificAddParticipantsOperator,
+            participant_group=group_id,
+            participant_ids=ids,
+            on_unknown_participant=on_unknown_participant,
+        )
+        if on_unknown_participant == "skip":
+            assert add() == {"id": group_id, "name": "G", "participant_count": 1200 - count, "skipped": count}
+        else:
+            with pytest.raises(ProlificError) as failure:
+                add()
+            assert f" {', '.join(map(str, positions))} of participant_ids" in str(failure.value)
+            assert "ffff" not in str(failure.value)
+        assert set(prolific.members(group_id)) == {member for member in ids if not member.startswith("ffff")}
+        sent = [request for request in prolific.requests() if request["method"] == "POST"]
+        assert len(sent) <= 3 + 2 * count * math.log2(500)
+
+    def test_a_list_of_other_ids_is_given_up(self, prolific: Emulator, run: Callable[..., Any]) -> None:
+        group_id = prolific.create_group("G")
+        ids = [f"ffff{number:020x}" for number in range(500)]
+        add = run(ProlificAddParticipantsOperator, participant_group=group_id, participant_ids=ids)
+        with pytest.raises(ProlificError, match="more than 50 of 500 participants are unknown to Prolific"):
             add()
-        assert (failure.value.status_code, failure.value.error_code) == (400, 140003)
-        assert UNKNOWN not in f"{failure.value} {failure.value.detail}"
-        assert list(prolific.members(group_id)) == participants(500)
 
     def test_a_deleted_group_is_refused(self, prolific: Emulator, run: Callable[..., Any]) -> None:
         group_id = prolific.create_group("G")
         prolific.set_group(group_id, is_deleted=True)
         for ids in ([], participants(1)):
             with pytest.raises(ProlificError, match=r"has been deleted|404"):
-                run(ProlificAddParticipantsOperator, participant_group_id=group_id, participant_ids=ids)()
+                run(ProlificAddParticipantsOperator, participant_group=group_id, participant_ids=ids)()
 
 
 class TestList:
     def test_all_members_are_listed(self, prolific: Emulator, run: Callable[..., Any]) -> None:
         group_id = prolific.create_group("G", participant_ids=participants(950))
-        assert run(ProlificListParticipantsOperator, participant_group_id=group_id)() == participants(950)
+        assert run(ProlificListParticipantsOperator, participant_group=group_id)() == participants(950)
 
     @pytest.mark.usefixtures("impatient")
     def test_half_an_answer_is_no_list(self, prolific: Emulator, run: Callable[..., Any]) -> None:
         group_id = prolific.create_group("G", participant_ids=participants(50))
-        listing = run(ProlificListParticipantsOperator, participant_group_id=group_id)
-        prolific.add_fault("truncate", count=1)
+        listing = run(ProlificListParticipantsOperator, participant_group=group_id)
+        prolific.add_fault("truncate", path="participants/$", count=1)
         with pytest.raises(ProlificConnectionError):
             listing()
-        prolific.add_fault("body", text=f'{{"results": [{{"participant_id": "{participants(1)[0]}"', count=1)
+        prolific.add_fault(
+            "body", path="participants/$", text=f'{{"results": [{{"participant_id": "{participants(1)[0]}"', count=1
+        )
         with pytest.raises(ProlificResponseError, match="not with JSON") as failure:
             listing()
         assert participants(1)[0] not in str(failure.value)
@@ -305,7 +336,7 @@ class TestSync:
     def test_the_membership_becomes_the_list(self, prolific: Emulator, run: Callable[..., Any]) -> None:
         group_id = prolific.create_group("G", participant_ids=participants(10))
         sync = run(
-            ProlificSyncParticipantsOperator, participant_group_id=group_id, participant_ids=participants(10, first=4)
+            ProlificSyncParticipantsOperator, participant_group=group_id, participant_ids=participants(10, first=4)
         )
         assert sync() == {"id": group_id, "name": "G", "added": 3, "removed": 3, "unchanged": 7}
         assert sync() == {"id": group_id, "name": "G", "added": 0, "removed": 0, "unchanged": 10}
@@ -315,7 +346,7 @@ class TestSync:
         group_id = prolific.create_group("G", participant_ids=participants(10))
         sync = run(
             ProlificSyncParticipantsOperator,
-            participant_group_id=group_id,
+            participant_group=group_id,
             participant_ids=participants(10, first=4),
             max_removals=2,
         )
@@ -335,7 +366,7 @@ class TestSync:
             return members
 
         monkeypatch.setattr(ProlificHook, "list_participants", look_and_somebody_joins)
-        run(ProlificSyncParticipantsOperator, participant_group_id=group_id, participant_ids=participants(2))()
+        run(ProlificSyncParticipantsOperator, participant_group=group_id, participant_ids=participants(2))()
         members = list(prolific.members(group_id))
         assert members[:2] == participants(2)
         assert len(members) == 3
@@ -349,7 +380,7 @@ class TestSync:
         group_id = prolific.create_group("G", participant_ids=participants(1100))
         wanted = participants(1100, first=1001)
         prolific.add_fault(fault, method=method, path="participants/$", after=1, count=1)
-        sync = run(ProlificSyncParticipantsOperator, participant_group_id=group_id, participant_ids=wanted)
+        sync = run(ProlificSyncParticipantsOperator, participant_group=group_id, participant_ids=wanted)
         with pytest.raises(ProlificError, match=r"^chunk 2 of 2 "):
             sync()
         assert set(participants(100, first=1001)) <= set(prolific.members(group_id))
@@ -359,14 +390,12 @@ class TestSync:
     def test_a_killed_worker_leaves_what_the_retry_completes(self, prolific: Emulator, run: Callable[..., Any]) -> None:
         group_id = prolific.create_group("G", participant_ids=participants(1100))
         prolific.add_fault("slow", seconds=5, method="DELETE", after=1)
-        arguments = (
-            f"task_id='t', participant_group_id='{group_id}', participant_ids=[f'5f{{n:022x}}' for n in (1, 2000)]"
-        )
+        arguments = f"task_id='t', participant_group='{group_id}', participant_ids=[f'5f{{n:022x}}' for n in (1, 2000)]"
         # the group, its members (asked for until none is new), one chunk to add, two to remove
         kill_in_the_middle(prolific, f"ProlificSyncParticipantsOperator({arguments})", requests=6)
         assert len(prolific.members(group_id)) == 601
         wanted = [*participants(1), *participants(1, first=2000)]
-        run(ProlificSyncParticipantsOperator, participant_group_id=group_id, participant_ids=wanted)()
+        run(ProlificSyncParticipantsOperator, participant_group=group_id, participant_ids=wanted)()
         assert sorted(prolific.members(group_id)) == wanted
 
 
@@ -395,15 +424,14 @@ def test_a_sync_ends_right_or_fails_and_then_ends_right(
 ) -> None:
     group_id = prolific.create_group("G", participant_ids=before)
     sync = ProlificSyncParticipantsOperator(
-        task_id="task", participant_group_id=group_id, participant_ids=wanted, allow_empty=True
+        task_id="task", participant_group=group_id, participant_ids=wanted, allow_empty=True
     )
     unchanged = set(before) & set(wanted)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "sleep", lambda seconds: None)
         assert ProlificHook.__init__.__kwdefaults__ is not None
         patch.setitem(ProlificHook.__init__.__kwdefaults__, "max_retries", retries)
-        for change in ("add_participants", "remove_participants"):
-            patch.setattr(ProlificHook, change, partialmethod(getattr(ProlificHook, change), chunk_size=chunk_size))
+        patch.setattr("airflow_provider_prolific.hooks.participant_groups.CHUNK_SIZE", chunk_size)
         for fault in faults:
             prolific.add_fault(**fault)
         try:
@@ -429,7 +457,7 @@ def test_a_sync_ends_right_or_fails_and_then_ends_right(
 class TestDelete:
     def test_a_group_is_deleted_and_stays_so(self, prolific: Emulator, run: Callable[..., Any]) -> None:
         group_id = prolific.create_group("G")
-        delete = run(ProlificDeleteParticipantGroupOperator, participant_group_id=group_id)
+        delete = run(ProlificDeleteParticipantGroupOperator, participant_group=group_id)
         delete()
         delete()
         assert prolific.group(group_id)["is_deleted"] is True
@@ -438,7 +466,7 @@ class TestDelete:
     def test_a_lost_answer_ends_right(self, prolific: Emulator, run: Callable[..., Any]) -> None:
         group_id = prolific.create_group("G")
         prolific.add_fault("lost_answer", method="DELETE", count=1)
-        run(ProlificDeleteParticipantGroupOperator, participant_group_id=group_id)()
+        run(ProlificDeleteParticipantGroupOperator, participant_group=group_id)()
         assert prolific.group(group_id)["is_deleted"] is True
 
     @pytest.mark.usefixtures("impatient")
@@ -448,7 +476,7 @@ class TestDelete:
         group_id = prolific.create_group("G")
         prolific.add_fault("lost_answer", method="DELETE", count=1)
         prolific.add_fault("html", method="GET", after=1, count=1)
-        delete = run(ProlificDeleteParticipantGroupOperator, participant_group_id=group_id)
+        delete = run(ProlificDeleteParticipantGroupOperator, participant_group=group_id)
         with pytest.raises(ProlificConnectionError):
             delete()
         delete()
@@ -460,7 +488,7 @@ class TestDelete:
     ) -> None:
         group_id = prolific.create_group("G")
         prolific.add_fault("disconnect", method="DELETE", count=1)
-        delete = run(ProlificDeleteParticipantGroupOperator, participant_group_id=group_id)
+        delete = run(ProlificDeleteParticipantGroupOperator, participant_group=group_id)
         with pytest.raises(ProlificConnectionError):
             delete()
         delete()
@@ -471,21 +499,21 @@ class TestDelete:
     ) -> None:
         group_id = prolific.group_id("Wave 1 completed")
         with pytest.raises(ProlificError, match=r"'Memory wave 1' \(64d000000000000000000002, ACTIVE\)"):
-            run(ProlificDeleteParticipantGroupOperator, participant_group_id=group_id)()
+            run(ProlificDeleteParticipantGroupOperator, participant_group=group_id)()
         assert prolific.group(group_id)["is_deleted"] is False
-        run(ProlificDeleteParticipantGroupOperator, participant_group_id=group_id, force=True)()
+        run(ProlificDeleteParticipantGroupOperator, participant_group=group_id, force=True)()
         assert prolific.group(group_id)["is_deleted"] is True
 
     def test_a_group_of_a_completed_study_is_deleted(self, prolific: Emulator, run: Callable[..., Any]) -> None:
         group_id = prolific.group_id("Bilingual readers")
-        run(ProlificDeleteParticipantGroupOperator, participant_group_id=group_id)()
+        run(ProlificDeleteParticipantGroupOperator, participant_group=group_id)()
         assert prolific.group(group_id)["is_deleted"] is True
 
 
 class TestMessage:
     def test_it_is_sent(self, prolific: Emulator, run: Callable[..., Any]) -> None:
         group_id = prolific.group_id("Exclusion list")
-        run(ProlificMessageParticipantGroupOperator, participant_group_id=group_id, body="Hello")()
+        run(ProlificMessageParticipantGroupOperator, participant_group=group_id, body="Hello")()
         [message] = prolific.messages()
         assert (message["participant_group_id"], message["body"], message["study_id"]) == (group_id, "Hello", None)
 
@@ -493,7 +521,7 @@ class TestMessage:
         prolific.add_fault("lost_answer", method="POST", count=1)
         message = run(
             ProlificMessageParticipantGroupOperator,
-            participant_group_id=prolific.group_id("Exclusion list"),
+            participant_group=prolific.group_id("Exclusion list"),
             body="Hello",
         )
         with pytest.raises(ProlificConnectionError, match=r"^the message may have been sent"):
@@ -503,9 +531,9 @@ class TestMessage:
     @pytest.mark.parametrize(
         ("arguments", "times"),
         [
-            ("(task_id='tell', body='Hello', participant_group_id={group_id!r})", 1),
-            ("(task_id='tell', body='Hello', participant_group_id={group_id!r}, retries=1)", 2),
-            (".partial(task_id='tell', body='Hello').expand(participant_group_id=[{group_id!r}])", 1),
+            ("(task_id='tell', body='Hello', participant_group={group_id!r})", 1),
+            ("(task_id='tell', body='Hello', participant_group={group_id!r}, retries=1)", 2),
+            (".partial(task_id='tell', body='Hello').expand(participant_group=[{group_id!r}])", 1),
         ],
         ids=["default_args alone", "retries of its own", "mapped"],
     )
