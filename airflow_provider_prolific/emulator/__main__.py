@@ -26,11 +26,7 @@ ADDRESS = "127.0.0.1"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until interrupted.
-
-    :param arguments: The command line, without the program's name.
-    :return: The exit code: 0 after an interrupt, 1 where serving is impossible, 2 for bad arguments or a bad seed.
-    """
+    """Serve until interrupted (exit code 0); 1 where serving is impossible, 2 for bad arguments or a bad seed."""
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_prolific.emulator",
         description="A local Prolific API for demos and tests. Listens on this machine only.",

@@ -16,20 +16,20 @@ from pydantic import ConfigDict
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from airflow_provider_prolific.emulator.control import control_router
-from airflow_provider_prolific.emulator.errors import (
-    ApiError,
-    error_document,
-    invalid,
-    not_found,
-    place_in_words,
-    problem_in_words,
-)
+from airflow_provider_prolific.emulator.errors import ApiError, error_document, in_words, invalid, not_found, problem
 from airflow_provider_prolific.emulator.faults import Fault
 from airflow_provider_prolific.emulator.groups import Group, format_datetime
-from airflow_provider_prolific.emulator.middleware import CONTROL_PREFIX, IGNORE_SCOPE, FaultMiddleware, RequestLog
-from airflow_provider_prolific.emulator.models import Model, Text
+from airflow_provider_prolific.emulator.middleware import (
+    CONTROL_PREFIX,
+    IGNORE_SCOPE,
+    FaultMiddleware,
+    LocalOnlyMiddleware,
+    RequestLog,
+)
+from airflow_provider_prolific.emulator.models import AnyTexts, LongText, Model, Text, Whole
 from airflow_provider_prolific.emulator.seed import User
 from airflow_provider_prolific.emulator.state import Scope, State
+from airflow_provider_prolific.text import shorten
 
 INTERNAL_HOST = "http://internal.prolific.invalid"
 DEFAULT_LIMIT = 20
@@ -50,6 +50,7 @@ def create_app(state: State) -> FastAPI:
     app.include_router(router)
     app.include_router(control_router(state, faults, log))
     app.add_middleware(FaultMiddleware, faults=faults, log=log)
+    app.add_middleware(LocalOnlyMiddleware)
     return app
 
 
@@ -57,15 +58,16 @@ async def _answer_api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)  # noqa: S101 - for the type checker
     document = error_document(error.status, error.detail, error.error_code)
     # The one endpoint whose bad requests are documented without the envelope.
-    is_flat = error.status == 400 and request.url.path.startswith("/api/v1/messages/")
+    is_flat = error.status == 400 and request.scope["path"].startswith("/api/v1/messages/")
     return JSONResponse(document["error"] if is_flat else document, error.status)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, StarletteHTTPException)  # noqa: S101 - for the type checker
+    path = request.scope["path"]
     details = {
-        404: f"No endpoint {request.url.path} (is the slash at its end missing?)",
-        405: f"{request.method} is not possible here.",
+        404: f"No endpoint {shorten(path)} (is the slash at its end missing?)",
+        405: f"{shorten(request.method)} is not possible here.",
     }
     detail = details.get(error.status_code, error.detail)
     return JSONResponse(error_document(error.status_code, detail), error.status_code, error.headers)
@@ -73,17 +75,17 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
 
 async def _answer_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - for the type checker
-    if request.url.path.startswith(CONTROL_PREFIX):
+    if request.scope["path"].startswith(CONTROL_PREFIX):
         first = error.errors()[0]
-        location = first["loc"][2:] if first["loc"][:2] == ("body", "seed") else first["loc"][1:]
-        document = error.body["seed"] if location != first["loc"][1:] else error.body
-        place = place_in_words("the request", document, location)
-        return JSONResponse(error_document(400, f"{place} {problem_in_words(first)}"), 400)
+        location, document = first["loc"][1:], error.body
+        if location[:1] == ("seed",):
+            location, document = location[1:], error.body["seed"]
+        return await _answer_api_error(request, ApiError(400, in_words("the request", document, location, first)))
     problems: dict[str, list[str]] = {}
     for each in error.errors():
         if len(each["loc"]) < 2 or each["type"] == "json_invalid":
             return await _answer_api_error(request, ApiError(400, "The body is not a JSON object."))
-        words = problem_in_words(each)
+        words = problem(each)
         problems.setdefault(str(each["loc"][1]), []).append(f"{words[0].upper()}{words[1:]}.")
     return await _answer_api_error(request, ApiError(400, problems))
 
@@ -107,16 +109,11 @@ async def _user(request: Request, state: _State) -> User:
 _User = Annotated[User, Depends(_user)]
 
 
-async def _group(group_id: str, state: _State, user: _User) -> Group:
-    return state.group(group_id, user)
-
-
-async def _group_to_change(group_id: str, state: _State, user: _User) -> Group:
-    return state.group(group_id, user, to_change=True)
+async def _group(request: Request, group_id: str, state: _State, user: _User) -> Group:
+    return state.group(group_id, user, to_change=request.method != "GET")
 
 
 _Group = Annotated[Group, Depends(_group)]
-_GroupToChange = Annotated[Group, Depends(_group_to_change)]
 
 
 class _Body(Model):
@@ -125,24 +122,24 @@ class _Body(Model):
 
 class _NewGroup(_Body):
     name: Text
-    description: Text | None = None
+    description: LongText | None = None
     workspace_id: Text | None = None
     organisation_id: Text | None = None
-    participant_ids: list[str] = []
+    participant_ids: AnyTexts = []
 
 
 class _GroupChanges(_Body):
     name: Text = ""
-    participant_ids: list[str] = []
+    participant_ids: AnyTexts = []
 
 
 class _Participants(_Body):
-    participant_ids: list[str]
+    participant_ids: AnyTexts
 
 
 class _Message(_Body):
     participant_group_id: Text
-    body: Text
+    body: LongText
     study_id: Text | None = None
 
 
@@ -176,8 +173,8 @@ async def list_groups(
     state: _State,
     user: _User,
     active: Literal["true", "false"] | None = None,
-    limit: Annotated[int, Query(ge=1)] = DEFAULT_LIMIT,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[Whole, Query(ge=1)] = DEFAULT_LIMIT,
+    offset: Annotated[Whole, Query()] = 0,
 ) -> Response:
     scope = _scope(request)
     limit = min(limit, state.settings.max_limit)
@@ -201,10 +198,9 @@ def _links(request: Request, limit: int, offset: int, count: int) -> dict[str, A
     others = [(name, value) for name, value in request.query_params.multi_items() if name not in ("limit", "offset")]
 
     def link(title: str, start: int | None) -> dict[str, str | None]:
-        if start is None:
-            return {"href": None, "title": title}
         query = urlencode([*others, ("limit", limit), ("offset", start)])
-        return {"href": f"{INTERNAL_HOST}{request.url.path}?{query}", "title": title}
+        href = None if start is None else f"{INTERNAL_HOST}/api/v1/participant-groups/?{query}"
+        return {"href": href, "title": title}
 
     return {
         "self": link("Current", offset),
@@ -233,7 +229,7 @@ async def get_group(group: _Group) -> Response:
 
 
 @router.patch("/participant-groups/{group_id}/")
-async def update_group(changes: _GroupChanges, group: _GroupToChange, state: _State) -> Response:
+async def update_group(changes: _GroupChanges, group: _Group, state: _State) -> Response:
     state.check_participants(changes.participant_ids)
     if "name" in changes.model_fields_set:
         group.name = changes.name
@@ -243,7 +239,7 @@ async def update_group(changes: _GroupChanges, group: _GroupToChange, state: _St
 
 
 @router.delete("/participant-groups/{group_id}/")
-async def delete_group(group: _GroupToChange, state: _State) -> Response:
+async def delete_group(group: _Group, state: _State) -> Response:
     state.set_deleted(group, True)
     return Response(status_code=204)
 
@@ -254,14 +250,14 @@ async def list_participants(group: _Group) -> Response:
 
 
 @router.post("/participant-groups/{group_id}/participants/")
-async def add_participants(participants: _Participants, group: _GroupToChange, state: _State) -> Response:
+async def add_participants(participants: _Participants, group: _Group, state: _State) -> Response:
     state.check_participants(participants.participant_ids)
     group.add(participants.participant_ids, state.clock())
     return _membership(group)
 
 
 @router.delete("/participant-groups/{group_id}/participants/")
-async def remove_participants(participants: _Participants, group: _GroupToChange, state: _State) -> Response:
+async def remove_participants(participants: _Participants, group: _Group, state: _State) -> Response:
     group.remove(participants.participant_ids, state.clock())
     return _membership(group)
 
@@ -289,11 +285,6 @@ async def get_study(study_id: str, state: _State, _: _User) -> Response:
 
 
 # What a study must have besides by Prolific's document; nothing here depends on it.
-_STUDY_DETAILS = {
-    "description": "Made up by the emulator.",
-    "external_study_url": "https://example.com/study?participant={{%PROLIFIC_PID%}}",
-    "prolific_id_option": "url_parameters",
-    "total_available_places": 100,
-    "estimated_completion_time": 10,
-    "reward": 150,
-}
+_URL = "https://example.com/study?participant={{%PROLIFIC_PID%}}"
+_NUMBERS = {"total_available_places": 100, "estimated_completion_time": 10, "reward": 150}
+_STUDY_DETAILS = {"description": "", "external_study_url": _URL, "prolific_id_option": "url_parameters", **_NUMBERS}

@@ -1,14 +1,10 @@
 """A running emulator as seen from Python: set it up, ask it what happened."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class EmulatorError(RuntimeError):

@@ -3,45 +3,47 @@
 ``EmulatorClient`` has a method for each of them, and says there what it does.
 """
 
+import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
 from fastapi.responses import JSONResponse, Response
+from pydantic import Field
 
+from airflow_provider_prolific.emulator import models
 from airflow_provider_prolific.emulator.errors import ApiError
 from airflow_provider_prolific.emulator.faults import AnyFault, Fault
 from airflow_provider_prolific.emulator.groups import Group
 from airflow_provider_prolific.emulator.middleware import CONTROL_PREFIX, RequestLog
-from airflow_provider_prolific.emulator.models import Count, GroupFields, Model, Rate, Settings, Text
 from airflow_provider_prolific.emulator.seed import Seed
 from airflow_provider_prolific.emulator.state import State
 
 
-class _Reset(Model):
+class _Reset(models.Model):
     seed: Seed | None = None
 
 
-class _NewGroups(GroupFields):
-    count: Count = 1
+class _NewGroups(models.GroupFields):
+    count: Annotated[int, Field(ge=0, le=models.MAX_GROUPS)] = 1
 
 
-class _GroupChanges(Model):
-    name: Text = ""
-    description: Text | None = None
-    growth_per_second: Rate = 0
-    growth_limit: Count | None = None
-    participant_count: Count = 0
-    add_members: Count = 0
-    remove_members: Count = 0
+class _GroupChanges(models.Model):
+    name: models.Text = ""
+    description: models.LongText | None = None
+    growth_per_second: models.Rate = 0
+    growth_limit: models.Count | None = None
+    participant_count: models.Count = 0
+    add_members: models.Count = 0
+    remove_members: models.Count = 0
     is_deleted: bool = False
 
 
-class _Token(Model):
-    token: Text
+class _Token(models.Model):
+    token: models.Text
 
 
 class _Rotation(_Token):
-    new_token: Text
+    new_token: models.Text
 
 
 def control_router(state: State, faults: list[Fault], log: RequestLog) -> APIRouter:
@@ -77,26 +79,21 @@ def control_router(state: State, faults: list[Fault], log: RequestLog) -> APIRou
         return await get_state()
 
     @router.patch("/settings")
-    async def change_settings(changes: Settings) -> Response:
+    async def change_settings(changes: models.Settings) -> Response:
         settings = state.settings.model_copy(update=changes.model_dump(exclude_unset=True))
         state.settings = settings
         return JSONResponse(settings.model_dump())
 
     @router.get("/groups")
     async def find_groups(name: str | None = None, workspace_id: str | None = None) -> Response:
-        found = [
-            group
-            for group in state.groups.values()
-            if name in (None, group.name) and workspace_id in (None, group.workspace_id)
-        ]
-        return JSONResponse({"groups": [group_view(group) for group in found]})
+        groups = [group for group in state.groups.values() if name in (None, group.name)]
+        groups = [group for group in groups if workspace_id in (None, group.workspace_id)]
+        return JSONResponse({"groups": [group_view(group) for group in groups]})
 
     def group_view(group: Group) -> dict[str, Any]:
         group.settle(state.clock())
-        return group.as_json() | {
-            "growth_per_second": group.growth_per_second,
-            "growth_limit": group.growth_limit,
-        }
+        growth = {"growth_per_second": group.growth_per_second, "growth_limit": group.growth_limit}
+        return group.as_json() | growth
 
     @router.post("/groups")
     async def create_groups(new: _NewGroups) -> Response:
@@ -118,10 +115,12 @@ def control_router(state: State, faults: list[Fault], log: RequestLog) -> APIRou
         group = state.group(group_id)
         now = state.clock()
         changes = body.model_dump(exclude_unset=True)
+        count: int = changes.get("participant_count", group.participant_count) + body.add_members - body.remove_members
+        if count > models.MAX_PARTICIPANTS:
+            raise ApiError(400, f"a group can have {models.MAX_PARTICIPANTS} made-up members")
+        group.resize(max(count, 0), now)
         group.name = changes.get("name", group.name)
         group.description = changes.get("description", group.description)
-        count: int = changes.get("participant_count", group.participant_count) + body.add_members - body.remove_members
-        group.resize(max(count, 0), now)
         if changes.get("is_deleted", group.is_deleted) != group.is_deleted:
             state.set_deleted(group, body.is_deleted)
         if changes.keys() & {"growth_per_second", "growth_limit"}:
@@ -134,13 +133,13 @@ def control_router(state: State, faults: list[Fault], log: RequestLog) -> APIRou
         return JSONResponse({"members": state.group(group_id).members()})
 
     @router.get("/groups/{group_id}/reached")
-    async def get_reached(group_id: str, count: int) -> Response:
+    async def get_reached(group_id: str, count: Annotated[models.Whole, Query()]) -> Response:
         group = state.group(group_id)
         return JSONResponse({"reached_at": group.reached_at(count, state.clock())})
 
     @router.get("/messages")
     async def get_messages() -> Response:
-        return JSONResponse({"messages": state.messages})
+        return JSONResponse({"messages": list(state.messages)})
 
     @router.post("/tokens/revoke")
     async def revoke_token(body: _Token) -> Response:
@@ -168,12 +167,18 @@ def control_router(state: State, faults: list[Fault], log: RequestLog) -> APIRou
 
     @router.get("/faults")
     async def get_faults() -> Response:
-        return JSONResponse({"faults": [rule.as_json() for rule in faults]})
+        return ascii_answer({"faults": [rule.as_json() for rule in faults]})
 
     @router.post("/faults")
     async def add_fault(fault: Annotated[AnyFault, Body(discriminator="kind")]) -> Response:
+        if len(faults) >= 100:
+            raise ApiError(400, "there can be 100 faults at a time")
         faults.append(fault)
-        return JSONResponse(fault.as_json(), 201)
+        return ascii_answer(fault.as_json(), 201)
+
+    def ascii_answer(document: object, status: int = 200) -> Response:
+        """Answer with what may hold text that has no UTF-8 form."""
+        return Response(json.dumps(document), status, media_type="application/json")
 
     @router.delete("/faults")
     async def clear_faults() -> Response:
@@ -181,7 +186,7 @@ def control_router(state: State, faults: list[Fault], log: RequestLog) -> APIRou
         return Response(status_code=204)
 
     @router.get("/requests")
-    async def get_requests(newest: Annotated[int | None, Query(ge=0)] = None) -> Response:
+    async def get_requests(newest: Annotated[models.Whole | None, Query()] = None) -> Response:
         entries = list(log.entries)
         if newest is not None:
             entries = entries[max(len(entries) - newest, 0) :]

@@ -9,13 +9,7 @@ from airflow_provider_prolific.text import shorten
 
 
 class ApiError(Exception):
-    """An answer other than success, as the API words it.
-
-    :param status: The HTTP status.
-    :param detail: What is wrong: a text, or ``{"field": ["problem", ...]}``.
-    :param error_code: Prolific's own number for it. Only 140003 (unknown participant) is known from real answers;
-        without one the answer carries a number made from the status.
-    """
+    """An answer other than success, with a ``detail`` that is a text, or ``{"field": ["problem", ...]}``."""
 
     def __init__(self, status: int, detail: str | dict[str, list[str]], error_code: int | None = None) -> None:
         super().__init__(detail)
@@ -35,7 +29,7 @@ def invalid(**problems: str) -> ApiError:
 
 
 def error_document(status: int, detail: object, error_code: int | None = None) -> dict[str, Any]:
-    """Return an error body in the API's shape."""
+    """Return an error body in the API's shape; of error codes only 140003 is known from real answers."""
     return {
         "error": {
             "status": status,
@@ -49,7 +43,7 @@ def error_document(status: int, detail: object, error_code: int | None = None) -
     }
 
 
-def problem_in_words(error: Mapping[str, Any]) -> str:
+def problem(error: Mapping[str, Any]) -> str:
     """Return what pydantic found wrong with a value, as it reads behind the value's name: ``must be ...``."""
     message: str = error["msg"]
     match error["type"]:
@@ -70,14 +64,8 @@ def problem_in_words(error: Mapping[str, Any]) -> str:
     return f"{re.sub(r'^[A-Z][a-z]+ should ', 'must ', message)}, not {shorten(error['input'])}"
 
 
-def place_in_words(whole: str, document: Any, location: Sequence[str | int]) -> str:
-    """Return where in a document a problem is, to be followed by the problem.
-
-    :param whole: What to call the document itself.
-    :param document: The document, from which entries get their names.
-    :param location: The keys and positions that lead to the value.
-    :return: For example ``groups, entry 1 ('Wave 1'): name``.
-    """
+def in_words(whole: str, document: Any, location: Sequence[str | int], error: Mapping[str, Any]) -> str:
+    """Return where something is wrong, and what: ``groups, entry 1 ('Wave 1'): name is missing``."""
     places: list[str] = []
     field = ""
     for part in location:
@@ -90,5 +78,5 @@ def place_in_words(whole: str, document: Any, location: Sequence[str | int]) -> 
             place = f"{field}, entry {part + 1}" + (f" ({shorten(name)})" if isinstance(name, str) else "")
             places, field = [*places, place], ""
         else:
-            places, field = [*places, field], part if part.isidentifier() else shorten(part)
-    return f"{', '.join(filter(None, places)) or whole}: {field}".strip()
+            places, field = [*places, field], part if part.isidentifier() and len(part) < 50 else shorten(part)
+    return " ".join(filter(None, [f"{', '.join(filter(None, places)) or whole}:", field, problem(error)]))

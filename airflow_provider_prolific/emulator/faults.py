@@ -39,7 +39,7 @@ from fastapi import Response
 from pydantic import AfterValidator, Field, model_validator
 
 from airflow_provider_prolific.emulator.errors import error_document
-from airflow_provider_prolific.emulator.models import Count, Model
+from airflow_provider_prolific.emulator.models import Model, Whole
 
 
 def _check_pattern(pattern: str) -> str:
@@ -56,6 +56,17 @@ def _check_header(value: Any) -> Any:
     return value
 
 
+def _check_depth(document: Any) -> Any:
+    level = [document]
+    for _ in range(100):  # far below what Python's own reader and writer of JSON can do
+        level = [value for value in level if isinstance(value, list | dict)]
+        level = [part for value in level for part in (value.values() if isinstance(value, dict) else value)]
+    if level:
+        raise ValueError("must not be nested deeper than 100 levels")
+    return document
+
+
+Document = Annotated[Any, AfterValidator(_check_depth)]
 Header = Annotated[str, AfterValidator(_check_header)]
 Status = Annotated[int, Field(ge=200, le=599)]
 
@@ -66,10 +77,10 @@ class Fault(Model):
     kind: str
     method: str = ""
     path: Annotated[str, AfterValidator(_check_pattern)] = ""
-    after: Count = 0
-    count: Annotated[int, Field(ge=1)] | None = None
+    after: Whole = 0
+    count: Annotated[int, Field(ge=1, lt=2**31)] | None = None
     probability: Annotated[float, Field(ge=0, le=1)] = 1
-    seed: Count = 0
+    seed: Whole = 0
     _matched: int = 0
     _hits: int = 0
     _random: random.Random
@@ -81,7 +92,7 @@ class Fault(Model):
     @property
     def is_spent(self) -> bool:
         """Whether the rule has hit as many requests as it was meant to."""
-        return self.count is not None and self._hits >= self.count
+        return self._hits == self.count
 
     def hit(self, method: str, path: str) -> bool:
         """Tell whether this request is hit, and count it."""
@@ -117,8 +128,8 @@ class AnswerFault(Fault):
 class _StatusFault(AnswerFault):
     kind: Literal["status"]
     status: Annotated[int, Field(ge=400, le=599)]
-    detail: Any = "A fault set on the emulator."
-    error_code: Count | None = None
+    detail: Document = "A fault set on the emulator."
+    error_code: Whole | None = None
 
     def _body(self) -> bytes:
         return json.dumps(error_document(self.status, self.detail, self.error_code)).encode()
@@ -136,7 +147,7 @@ class _HtmlFault(AnswerFault):
 
 class _BodyFault(AnswerFault):
     kind: Literal["body"]
-    json_: Any = Field(None, alias="json")
+    json_: Document = Field(None, alias="json")
     text: str | None = None
 
     @model_validator(mode="after")
@@ -146,7 +157,7 @@ class _BodyFault(AnswerFault):
         return self
 
     def _body(self) -> bytes:
-        return (json.dumps(self.json_) if self.text is None else self.text).encode()
+        return (json.dumps(self.json_) if self.text is None else self.text).encode(errors="surrogatepass")
 
 
 class _EmptyFault(AnswerFault):

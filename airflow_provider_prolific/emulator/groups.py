@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow_provider_prolific.emulator.models import MAX_PARTICIPANTS
+
+_OWNERS = ("workspace_id", "organisation_id", "project_id")
+_API_FIELDS = ("id", "name", "description", *_OWNERS, "participant_count", "is_deleted", "feeder_studies")
 _PARTICIPANT_ID = re.compile(r"(?!ffff)[0-9a-f]{24}")
 
 
@@ -81,8 +85,9 @@ class Group:
         return self._members
 
     @property
-    def _room(self) -> float:
-        return math.inf if self.growth_limit is None else self.growth_limit - self.participant_count
+    def _room(self) -> int:
+        limit = MAX_PARTICIPANTS if self.growth_limit is None else self.growth_limit
+        return limit - self.participant_count
 
     def settle(self, now: float) -> None:
         """Let the members join that growth has made due by now."""
@@ -91,7 +96,7 @@ class Group:
         due = int((now - self._origin) * self.growth_per_second) + 1
         while due > self._grown and self._due_at(due) > now:
             due -= 1
-        self._grown += int(max(0, min(due - self._grown, self._room)))
+        self._grown += max(0, min(due - self._grown, self._room))
 
     def _due_at(self, number: int) -> float:
         return self._origin + number / self.growth_per_second
@@ -171,14 +176,4 @@ class Group:
 
     def as_json(self) -> dict[str, Any]:
         """Return the group in the API's own fields, as of the last ``settle``."""
-        return {
-            "id": self.id,
-            "name": self.name,
-            "description": self.description,
-            "workspace_id": self.workspace_id,
-            "organisation_id": self.organisation_id,
-            "project_id": self.project_id,
-            "participant_count": self.participant_count,
-            "is_deleted": self.is_deleted,
-            "feeder_studies": self.feeder_studies,
-        }
+        return {name: getattr(self, name) for name in _API_FIELDS}

@@ -1,25 +1,29 @@
-"""What every request passes before the imitated API sees it: the request log, and the faults.
+"""What every request passes before the imitated API sees it: what may come in, the request log, and the faults.
 
 ASGI has no word for "close the connection now", so the server's protocol class remembers each connection by the
 client's address; the address is in every request's scope.
 """
 
 import asyncio
+import re
 import time
 import traceback
 from collections import deque
 from typing import Any
 
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from airflow_provider_prolific.emulator.errors import error_document
+from airflow_provider_prolific.emulator.errors import ApiError, error_document
 from airflow_provider_prolific.emulator.faults import AnswerFault, Fault, SlowFault, take_fault
+from airflow_provider_prolific.text import is_storable, shorten
 
 CONTROL_PREFIX = "/_emulator/"
 IGNORE_SCOPE = "emulator.ignore_scope"  # key in a request's scope: this one listing ignores what it is asked for
 
+_LOOPBACK = re.compile(r"(localhost|\[::1\]|127(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3})(:\d{0,5})?", re.ASCII)
 _transports: dict[tuple[str, int], asyncio.Transport] = {}
 
 
@@ -40,22 +44,75 @@ class TrackedConnection(H11Protocol):
         super().connection_lost(exc)
 
 
-class RequestLog:
-    """The latest requests, without their bodies and without their tokens.
+class LocalOnlyMiddleware:
+    """Refuses what a web page could send, and bodies that no API reads: too large, or not UTF-8.
 
-    :param size: How many are kept.
+    A page of another origin reaches this machine, too. It cannot hide where it comes from: its requests have an
+    ``Origin`` or say ``Sec-Fetch-Site``, or, where a name of its own leads here, another ``Host``.
     """
 
-    def __init__(self, size: int = 100_000) -> None:
-        self.entries: deque[dict[str, Any]] = deque(maxlen=size)
+    MAX_BODY = 4 * 1024 * 1024
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._application = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        try:
+            _check_sender(scope["headers"])
+            body = await self._body(scope, receive)
+        except ClientDisconnect:
+            return
+        except ApiError as refused:
+            answer = JSONResponse(error_document(refused.status, refused.detail), refused.status)
+            await answer(scope, receive, send)
+            return
+        unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def replay() -> Message:
+            return unread.pop() if unread else await receive()
+
+        await self._application(scope, replay, send)
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        body = bytearray()
+        async for chunk in Request(scope, receive).stream():
+            body += chunk
+            if len(body) > self.MAX_BODY:
+                raise ApiError(413, f"A body can have {self.MAX_BODY} bytes.")
+        if not is_storable(body.decode("utf-8", "surrogateescape")):  # bytes that are not UTF-8, or NUL as in UTF-16
+            raise ApiError(400, "The body is not UTF-8.")
+        return bytes(body)
+
+
+def _check_sender(headers: list[tuple[bytes, bytes]]) -> None:
+    """Refuse a request that a web page elsewhere can have sent."""
+    fields = [(name.decode("latin-1"), value.decode("latin-1").lower()) for name, value in headers]
+    hosts = [value for name, value in fields if name == "host"]
+    if len(hosts) != 1 or not _LOOPBACK.fullmatch(hosts[0]):
+        raise ApiError(403, "The header Host must name this machine: 127.0.0.1, localhost or [::1], with a port.")
+    own = {"origin": [f"http://{hosts[0]}"], "sec-fetch-site": ["same-origin", "none"]}
+    for name, value in fields:
+        if value not in own.get(name, [value]):
+            raise ApiError(403, f"Requests from other web pages are refused ({name}: {shorten(value)}).")
+
+
+class RequestLog:
+    """The latest requests, without their bodies and without their tokens; of long paths only the beginning."""
+
+    def __init__(self, size: int = 100_000, max_bytes: int = 100_000_000) -> None:
+        self.entries: deque[dict[str, Any]] = deque()
         self.total = 0
+        self._size = size
+        self._max_bytes = max_bytes
+        self._bytes = 0
 
     def clear(self) -> None:
         """Forget all requests."""
         self.entries.clear()
-        self.total = 0
+        self.total = self._bytes = 0
 
-    def open(self, scope: Any, fault: str | None) -> dict[str, Any]:
+    def open(self, scope: Scope, fault: str | None) -> dict[str, Any]:
         """Note a request on its arrival; its status is filled in when there is one."""
         headers = dict(scope["headers"])
         path = scope.get("raw_path") or scope["path"].encode()
@@ -63,27 +120,27 @@ class RequestLog:
             path += b"?" + scope["query_string"]
         entry = {
             "time": time.time(),
-            "method": scope["method"],
-            "path": path.decode("latin-1"),
+            "method": scope["method"][:20],
+            "path": path[:1000].decode("latin-1"),
             "status": None,
-            "user_agent": headers.get(b"user-agent", b"").decode("latin-1"),
+            "user_agent": headers.get(b"user-agent", b"")[:200].decode("latin-1"),
             "has_token": b"authorization" in headers,
             "fault": fault,
         }
         self.entries.append(entry)
         self.total += 1
+        self._bytes += _bytes_of(entry)
+        while len(self.entries) > self._size or self._bytes > self._max_bytes:
+            self._bytes -= _bytes_of(self.entries.popleft())
         return entry
 
 
+def _bytes_of(entry: dict[str, Any]) -> int:
+    return 500 + len(entry["path"]) + len(entry["user_agent"])
+
+
 class FaultMiddleware:
-    """Notes each request, and spoils its answer where a fault rule hits.
-
-    Requests to the control endpoints pass untouched.
-
-    :param app: The imitated API, with the control endpoints.
-    :param faults: The rules in force.
-    :param log: Where requests are noted.
-    """
+    """Notes each request, and spoils its answer where a fault rule hits; control calls pass untouched."""
 
     def __init__(self, app: ASGIApp, faults: list[Fault], log: RequestLog) -> None:
         self._application = app
@@ -116,7 +173,6 @@ class FaultMiddleware:
 
     async def _spoil(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         if isinstance(fault, AnswerFault):
-            await _read_body(receive)
             await fault.answer()(scope, receive, send)
         elif isinstance(fault, SlowFault):
             await asyncio.sleep(fault.seconds)
@@ -129,7 +185,6 @@ class FaultMiddleware:
             await self._record(scope, receive)
             await _close(scope, receive)
         else:
-            await _read_body(receive)
             await _close(scope, receive)
 
     async def _record(self, scope: Scope, receive: Receive) -> list[Message]:
@@ -151,12 +206,6 @@ class FaultMiddleware:
             return
         await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
         await _close(scope, receive)
-
-
-async def _read_body(receive: Receive) -> None:
-    """Read a request to its end: a connection closed with unread bytes is reset instead of ended."""
-    while (message := await receive())["type"] == "http.request" and message.get("more_body"):
-        pass
 
 
 async def _close(scope: Scope, receive: Receive) -> None:

@@ -2,7 +2,13 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, model_validator
+
+from airflow_provider_prolific.text import is_storable
+
+# What one call can ask for is bounded, so that none can take all memory.
+MAX_GROUPS = 200_000
+MAX_PARTICIPANTS = 100_000
 
 
 class Model(BaseModel):
@@ -11,15 +17,26 @@ class Model(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
-def _check_text(text: str) -> str:
+def _check_storable(text: str) -> str:
+    if not is_storable(text):
+        raise ValueError("must not contain NUL or half of a surrogate pair")
+    return text
+
+
+def _check_not_empty(text: str) -> str:
     if not text.strip():
         raise ValueError("must be a text that is not empty")
     return text
 
 
-Text = Annotated[str, AfterValidator(_check_text)]
-Count = Annotated[int, Field(ge=0)]
-Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+AnyText = Annotated[str, Field(max_length=20_000), AfterValidator(_check_storable)]
+LongText = Annotated[AnyText, AfterValidator(_check_not_empty)]
+Text = Annotated[LongText, Field(max_length=1000)]
+Texts = Annotated[list[Text], Field(max_length=MAX_PARTICIPANTS), FailFast()]
+AnyTexts = Annotated[list[AnyText], Field(max_length=MAX_PARTICIPANTS), FailFast()]
+Whole = Annotated[int, Field(ge=0, lt=2**31)]
+Count = Annotated[int, Field(ge=0, le=MAX_PARTICIPANTS)]
+Rate = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
 
 
 class Settings(Model):
@@ -36,7 +53,7 @@ class Settings(Model):
     """
 
     paging: Literal["full", "none"] = "full"
-    max_limit: Annotated[int, Field(ge=1)] = 200
+    max_limit: Annotated[int, Field(ge=1, le=MAX_GROUPS)] = 200
     ignore_scope: bool = False
     ignore_active: bool = False
 
@@ -45,12 +62,12 @@ class GroupFields(Model):
     """A participant group to be made."""
 
     name: Text
-    description: Text | None = None
+    description: LongText | None = None
     workspace_id: Text | None = None
     organisation_id: Text | None = None
     project_id: Text | None = None
     participant_count: Count = 0
-    participant_ids: list[Text] = []
+    participant_ids: Texts = []
     growth_per_second: Rate = 0
     growth_limit: Count | None = None
 

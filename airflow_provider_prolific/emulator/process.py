@@ -1,21 +1,15 @@
 """An emulator in a process of its own."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Self
 
 from airflow_provider_prolific.emulator.client import EmulatorClient, EmulatorError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-    from typing import Self
 
 
 class Emulator(EmulatorClient):
@@ -37,13 +31,9 @@ class Emulator(EmulatorClient):
     """
 
     def __init__(
-        self,
-        seed: str | Path | None = None,
-        token: str | None = None,
-        port: int = 0,
-        start_timeout: float = 30,
+        self, seed: str | Path | None = None, token: str | None = None, port: int = 0, start_timeout: float = 30
     ) -> None:
-        command: Sequence[str] = [
+        command = [
             *(sys.executable, "-m", "airflow_provider_prolific.emulator"),
             *("--port", str(port), "--exit-with-parent", str(os.getpid())),
             *(() if seed is None else ("--seed", str(seed))),

@@ -7,16 +7,11 @@ In the ``conftest.py`` at the root of your tests:
     pytest_plugins = ["airflow_provider_prolific.emulator.pytest_plugin"]
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
 from airflow_provider_prolific.emulator.process import Emulator
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture(scope="session")

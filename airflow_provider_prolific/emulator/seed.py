@@ -4,12 +4,12 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import FailFast, Field, ValidationError, model_validator
 
-from airflow_provider_prolific.emulator.errors import place_in_words, problem_in_words
-from airflow_provider_prolific.emulator.models import GroupFields, Model, Settings, Text
+from airflow_provider_prolific.emulator.errors import in_words, problem
+from airflow_provider_prolific.emulator.models import MAX_GROUPS, GroupFields, Model, Settings, Text, Texts
 from airflow_provider_prolific.text import shorten
 
 
@@ -22,11 +22,11 @@ class User(Model):
 
     id: Text
     email: Text
-    tokens: list[Text]
+    tokens: Texts
     first_name: Text = ""
     last_name: Text = ""
-    workspaces: list[Text] = []
-    organisations: list[Text] = []
+    workspaces: Texts = []
+    organisations: Texts = []
 
     def as_json(self) -> dict[str, Any]:
         """Return the user in the API's own fields."""
@@ -64,17 +64,17 @@ class SeedGroup(GroupFields):
 
     id: Text
     is_deleted: bool = False
-    feeders: list[_Feeder] = []
+    feeders: Annotated[list[_Feeder], FailFast()] = []
 
 
 class Seed(Model):
     """Everything that is there at the start; ``seed.toml`` shows every word."""
 
-    users: list[User] = []
-    workspaces: list[_Workspace] = []
-    projects: list[_Project] = []
-    studies: list[_Study] = []
-    groups: list[SeedGroup] = []
+    users: Annotated[list[User], FailFast()] = []
+    workspaces: Annotated[list[_Workspace], FailFast()] = []
+    projects: Annotated[list[_Project], FailFast()] = []
+    studies: Annotated[list[_Study], FailFast()] = []
+    groups: Annotated[list[SeedGroup], Field(max_length=MAX_GROUPS), FailFast()] = []
     settings: Settings = Settings()
 
     @model_validator(mode="after")
@@ -129,27 +129,18 @@ def default_seed() -> dict[str, Any]:
 
 
 def check_seed(document: object) -> Seed:
-    """Return what a document describes.
-
-    :param document: The document, as ``seed.toml`` shows it.
-    :raises SeedError: When it cannot be served; with the first problem found.
-    """
+    """Return what a document describes, or raise ``SeedError`` with the first problem found."""
     try:
         return Seed.model_validate(document)
     except ValidationError as refused:
         error = refused.errors()[0]
         if error["loc"] == () and error["type"] == "value_error":
-            raise SeedError(problem_in_words(error)) from None
-        raise SeedError(f"{place_in_words('the seed', document, error['loc'])} {problem_in_words(error)}") from None
+            raise SeedError(problem(error)) from None
+        raise SeedError(in_words("the seed", document, error["loc"], error)) from None
 
 
 def load_seed(path: str | Path | None, token: str | None = None) -> Seed:
-    """Read and check a seed file.
-
-    :param path: A TOML file; without it, the one that comes with the package.
-    :param token: The first user's token, instead of those in the file.
-    :raises SeedError: When the file cannot be read, is not TOML, or does not describe a state to serve.
-    """
+    """Read and check a TOML file (None: the package's own), with this token for the first user, if there is one."""
     try:
         document = default_seed() if path is None else tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

@@ -1,13 +1,14 @@
 """What the emulator knows, and how it changes with calls and with time. No HTTP in here."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_prolific.emulator.errors import ApiError, not_found
 from airflow_provider_prolific.emulator.groups import Group, is_known_participant
-from airflow_provider_prolific.emulator.models import Settings
+from airflow_provider_prolific.emulator.models import MAX_GROUPS, Settings
 from airflow_provider_prolific.emulator.seed import Seed, SeedGroup, User
 
 UNKNOWN_PARTICIPANT = 140003
@@ -22,11 +23,7 @@ class Scope:
 
 
 class State:
-    """Everything the emulator holds.
-
-    :param seed: Where to start.
-    :param clock: Gives epoch seconds.
-    """
+    """Everything the emulator holds; ``clock`` gives epoch seconds."""
 
     def __init__(self, seed: Seed, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
@@ -44,17 +41,14 @@ class State:
         self.tokens: dict[str, User] = {token: user for user in seed.users for token in user.tokens}
         self.revoked_tokens: set[str] = set()
         self.studies: dict[str, dict[str, Any]] = {entry.id: entry.as_json() for entry in seed.studies}
-        self.messages: list[dict[str, Any]] = []
+        self.messages: deque[dict[str, Any]] = deque(maxlen=1000)
         self.groups: dict[str, Group] = {entry.id: self._group(entry) for entry in seed.groups}
         self._listings: dict[tuple[Scope, bool | None], list[Group]] = {}
         self._created = 0
 
     def _group(self, entry: SeedGroup) -> Group:
         feeder_studies = [
-            {
-                **self.studies[feeder.study],
-                "feeder_completion_codes": [feeder.model_dump(include={"code", "code_type", "action"})],
-            }
+            {**self.studies[feeder.study], "feeder_completion_codes": [feeder.model_dump(exclude={"study"})]}
             for feeder in entry.feeders
         ]
         fields = entry.model_dump(exclude={"participant_count", "participant_ids", "feeders"})
@@ -64,9 +58,7 @@ class State:
 
     def user_of(self, token: str) -> User | None:
         """Return whose token this is; None for a token that is unknown or revoked."""
-        if token in self.revoked_tokens or token not in self.tokens:
-            return None
-        return self.tokens[token]
+        return None if token in self.revoked_tokens else self.tokens.get(token)
 
     @property
     def default_token(self) -> str:
@@ -91,13 +83,7 @@ class State:
         return workspace_id in user.workspaces
 
     def group(self, group_id: str, user: User | None = None, *, to_change: bool = False) -> Group:
-        """Return a group as it is now.
-
-        :param group_id: Its id.
-        :param user: Who asks; None sees everything.
-        :param to_change: Refuse a deleted group.
-        :raises ApiError: 404.
-        """
+        """Return a group as it is now, if this user may see it; None sees everything."""
         group = self.groups.get(group_id)
         if group is None or (user is not None and not self._may_see(user, group)) or (to_change and group.is_deleted):
             raise not_found()
@@ -132,9 +118,11 @@ class State:
         return scope
 
     def create_groups(
-        self, count: int, name: str, *, participant_count: int = 0, participant_ids: Iterable[str] = (), **fields: Any
+        self, count: int, name: str, *, participant_count: int = 0, participant_ids: Collection[str] = (), **fields: Any
     ) -> list[Group]:
         """Create groups that differ by name only."""
+        if len(self.groups) + count > MAX_GROUPS or count * (len(name) + len(participant_ids)) > 2_000_000:
+            raise ApiError(400, f"That is too much: there can be {MAX_GROUPS} groups, and few large ones by one call.")
         now = self.clock()
         groups = []
         for number in range(1, count + 1):
@@ -158,9 +146,8 @@ class State:
         """Refuse ids that no participant has."""
         unknown = [participant_id for participant_id in participant_ids if not is_known_participant(participant_id)]
         if unknown:
-            raise ApiError(
-                400, {"participant_ids": [f"No such participant: {', '.join(unknown)}"]}, UNKNOWN_PARTICIPANT
-            )
+            problem = f"No such participant: {', '.join(unknown)[:1000]}"
+            raise ApiError(400, {"participant_ids": [problem]}, UNKNOWN_PARTICIPANT)
 
     def send_message(self, user: User, group: Group, body: str, study_id: str | None) -> None:
         """Keep a message to a group's members."""

@@ -8,7 +8,6 @@ import time
 import pytest
 
 from airflow_provider_prolific.emulator import EmulatorClient, EmulatorError
-from airflow_provider_prolific.emulator.middleware import RequestLog
 
 GROUPS = "participant-groups/"
 SMALL_SEED = {
@@ -189,14 +188,6 @@ class TestRequestLog:
         prolific_emulator.clear_requests()
         assert prolific_emulator.requests() == []
         assert prolific_emulator.request_count() == 0
-
-
-def test_the_log_is_bounded():
-    log = RequestLog(size=3)
-    scope = {"headers": [], "method": "GET", "path": "/", "raw_path": b"/", "query_string": b""}
-    for _ in range(5):
-        log.open(scope, None)
-    assert (len(log.entries), log.total) == (3, 5)
 
 
 def test_the_connection_is_what_airflow_reads_from_the_environment(prolific_emulator):

@@ -24,7 +24,8 @@ def raw_answer(api, request_line="GET /api/v1/users/me/ HTTP/1.1"):
     address = api.url.removeprefix("http://").split(":")
     with socket.create_connection((address[0], int(address[1])), timeout=10) as connection:
         connection.sendall(
-            f"{request_line}\r\nHost: x\r\nAuthorization: Token emulator-token\r\nConnection: close\r\n\r\n".encode()
+            f"{request_line}\r\nHost: localhost\r\nAuthorization: Token emulator-token\r\n"
+            "Connection: close\r\n\r\n".encode()
         )
         received = b""
         while chunk := connection.recv(65536):

@@ -63,7 +63,7 @@ def test_a_request_in_progress_does_not_hold_up_the_end():
         emulator.add_fault("slow", seconds=60)
         connection = socket.create_connection(urlsplit(emulator.url).netloc.split(":"), timeout=10)
         with connection:
-            connection.sendall(b"GET /api/v1/users/me/ HTTP/1.1\r\nHost: x\r\n\r\n")
+            connection.sendall(b"GET /api/v1/users/me/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
             while not emulator.requests():
                 time.sleep(0.01)
             started = time.monotonic()
