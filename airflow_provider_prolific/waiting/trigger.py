@@ -13,7 +13,7 @@ from airflow_provider_prolific.exceptions import ProlificError, ProlificUnreadab
 from airflow_provider_prolific.text import one_line
 from airflow_provider_prolific.waiting.pace import Pace
 from airflow_provider_prolific.waiting.polling import Question, SharedPoll, shared_poll
-from airflow_provider_prolific.waiting.progress import Progress, Stall, Trouble
+from airflow_provider_prolific.waiting.progress import Journal, Stall
 from airflow_provider_prolific.waiting.wait import Status, Wait
 
 #: The worker has just looked when a wait is handed over: how long the first look here waits at most, in seconds. A
@@ -118,11 +118,11 @@ class WaitTrigger(BaseTrigger):
         loop = asyncio.get_running_loop()
         pace = Pace(self.poke_interval, self.exponential_backoff, self.max_wait)
         pauses = pace.pauses()
-        progress, trouble = Progress(), Trouble()
+        journal = Journal(self.log)
         stall = Stall(self.stalled_after, self.grown_at, self.grown_counts or ())
         statuses: list[Status] = []
         started_at = loop.time()
-        await self._sleep(self._first_pause(pace))
+        await asyncio.sleep(self._first_pause(pace))
         with shared_poll(Question(self.prolific_conn_id, wait.question()), wait.ask, pace.beat) as poll:
             since = loop.time() - pace.beat
             while True:
@@ -132,37 +132,28 @@ class WaitTrigger(BaseTrigger):
                 found = await self._look(poll, since, wait, is_last)
                 if not isinstance(found, Exception):
                     statuses = found
-                    self._tell(trouble.recovered())
-                    measures = [wait.measure(status) for status in statuses]
-                    self._tell(progress.line(measures, loop.time()))
-                    if wait.opens(statuses):
+                    journal.found(wait, statuses, loop.time())
+                    if wait.is_over(statuses):
                         return "success", statuses, wait.describe(statuses)
                     if is_last:
                         return "timeout", statuses, wait.describe_short(statuses)
-                    if (line := stall.line(measures, time.time())) and not self.silent_fail:
+                    if (line := stall.line([*map(wait.measure, statuses)], time.time())) and not self.silent_fail:
                         return "stalled", statuses, line
                 elif is_last:
                     return "error", statuses, f"the last look before the deadline failed: {found}"
-                elif not self._is_temporary(found, poll, loop.time() - started_at):
-                    return "error", statuses, str(found)
-                elif line := trouble.failed(found, loop.time()):
-                    self.log.warning("%s", line)
+                elif reason := self._lasting(found, poll, loop.time() - started_at):
+                    return "error", statuses, reason
+                else:
+                    journal.failed(found, loop.time())
                 since = poll.next_beat(pace.beat, next(pauses))
                 # The look sleeps until the beat, with one timer for all; a deadline that comes first needs its own.
-                if self.deadline - time.time() < since - loop.time():
-                    await self._sleep(self.deadline - time.time())
+                while 0 < (left := self.deadline - time.time()) < since - loop.time():  # noqa: ASYNC110 - two clocks
+                    await asyncio.sleep(left)
 
     def _first_pause(self, pace: Pace) -> float:
         """Return the seconds before the first look: the worker has just looked, and the API may have named a time."""
         asked_for = 0 if self.not_before is None else min(self.not_before - time.time(), MAX_NOT_BEFORE_SECONDS)
         return min(max(min(pace.beat, FIRST_LOOK_SECONDS), asked_for), self.deadline - time.time())
-
-    @staticmethod
-    async def _sleep(seconds: float) -> None:
-        """Sleep so long by the clock on the wall, which the deadline is on."""
-        until = time.time() + seconds
-        while (left := until - time.time()) > 0:  # noqa: ASYNC110 - two clocks
-            await asyncio.sleep(left)
 
     async def _look(self, poll: SharedPoll, since: float, wait: Wait, is_last: bool) -> list[Status] | Exception:
         """Return what a look says, or why it says nothing."""
@@ -173,15 +164,12 @@ class WaitTrigger(BaseTrigger):
         except ProlificError as error:
             return error
 
-    def _is_temporary(self, error: Exception, poll: SharedPoll, waited: float) -> bool:
-        """Tell whether the wait goes on after an error."""
-        if isinstance(error, ProlificUnreadableConnectionError) and not self.silent_fail:
-            if not poll.line.was_read and waited > UNSEEN_CONNECTION_SECONDS:
-                error.args = (f"{error} (it must be set where the triggerer runs, too)",)
-                return False
-            return True
-        return getattr(error, "transient", False) or self.silent_fail
-
-    def _tell(self, line: str | None) -> None:
-        if line is not None:
-            self.log.info("%s", line)
+    def _lasting(self, error: Exception, poll: SharedPoll, waited: float) -> str | None:
+        """Return in words why the wait ends with an error, or ``None`` if it goes on."""
+        if self.silent_fail or getattr(error, "transient", False):
+            return None
+        if isinstance(error, ProlificUnreadableConnectionError):
+            if poll.line.was_read or waited <= UNSEEN_CONNECTION_SECONDS:
+                return None
+            return f"{error} (it must be set where the triggerer runs, too)"
+        return str(error)
