@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeGuard
 
 from airflow_provider_prolific.exceptions import ProlificValueError
-from airflow_provider_prolific.text import is_storable, shorten
+from airflow_provider_prolific.text import fold_status, is_storable, shorten
 
 if TYPE_CHECKING:
     from airflow.sdk import XComArg
@@ -39,8 +39,8 @@ MAX_COUNT = 10**18 - 1
 #: The shortest time between two looks, in seconds; shorter intervals are lengthened to it, so that no wait spins.
 MIN_POKE_INTERVAL_SECONDS = 0.1
 
-#: The longest time span, in seconds: what a ``timedelta`` can hold.
-MAX_SECONDS = timedelta.max.total_seconds()
+#: The longest time span, in seconds: the whole days that a ``timedelta`` can hold.
+MAX_SECONDS = timedelta.max.days * 86_400.0
 
 _ID = re.compile(r"[^\s/\\]{1,255}")
 _RENDERED = {"true": True, "false": False, "none": None}
@@ -202,12 +202,20 @@ def _read_whole_number(value: Any) -> int | None:
 
 def check_seconds(value: Any, name: str) -> float:
     """Return a time span in seconds: a number from 0 upwards, or a ``timedelta``."""
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    seconds = min(value.total_seconds(), MAX_SECONDS) if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= MAX_SECONDS:
         raise ProlificValueError(
             f"{name} must be a timedelta or a number of seconds, from 0 upwards and finite, not {shorten(value)}"
         )
     return float(seconds)
+
+
+def check_statuses(value: Any, name: str) -> list[str]:
+    """Return statuses as Prolific writes them, from whichever spelling: ``awaiting_review`` is ``AWAITING REVIEW``."""
+    statuses = [value] if isinstance(value, str) else value
+    if not isinstance(statuses, (list, tuple, set, frozenset)) or not statuses:
+        raise ProlificValueError(f"{name} must be a list of at least one status, not {shorten(value)}")
+    return list(dict.fromkeys(fold_status(check_text(status, f"a status of {name}")) for status in statuses))
 
 
 def one_of(*choices: str) -> Check:

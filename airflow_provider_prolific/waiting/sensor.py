@@ -28,8 +28,8 @@ from airflow_provider_prolific.version_compat import (
     PokeReturnValue,
     first_look_at,
 )
-from airflow_provider_prolific.waiting.progress import Progress, Stall, Trouble, describe_stall
-from airflow_provider_prolific.waiting.wait import Measure, Status, Wait
+from airflow_provider_prolific.waiting.progress import Journal, Stall, describe_stall
+from airflow_provider_prolific.waiting.wait import Status, Wait
 
 if TYPE_CHECKING:
     from airflow_provider_prolific.hooks.prolific import ProlificHook
@@ -38,8 +38,10 @@ if TYPE_CHECKING:
 
 #: How long after the deadline Airflow's own defer time-out ends a wait that no triggerer ends, in seconds.
 DEFER_GRACE_SECONDS = 300
-#: The longest time-out that Airflow is told of, in seconds: no database keeps a time beyond.
-MAX_DEFER_SECONDS = 10 * 365 * 86_400
+#: How long a wait that must see the same twice pauses between, if it has no memory, in seconds.
+SECOND_LOOK_SECONDS = 5
+#: The longest time-out or pause that Airflow is told of, in seconds: no database keeps a time far beyond.
+MAX_AIRFLOW_SECONDS = 10 * 365 * 86_400
 
 
 class WaitSensor(CheckedArguments, BaseSensorOperator):
@@ -90,8 +92,8 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
 
     def _begin(self) -> None:
         """Forget what an earlier run saw: Airflow may run copies of one operator object."""
-        self._progress = Progress()
-        self._trouble = Trouble()
+        self._journal = Journal(self.log)
+        self._wait: Wait | None = None
         self._stall = Stall(self.stalled_after)
         self._statuses: list[Status] = []
         self._failed_look: Exception | None = None
@@ -117,37 +119,36 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
 
         self._failed_look = None
         try:
-            wait = self.wait()
+            wait = self._wait = self._wait or self.wait()
             with ProlificHook(self.prolific_conn_id, max_retries=0) as hook:
                 hook.get_conn()
                 self._has_read_connection = True
                 answer = wait.ask(hook)
                 statuses = wait.judge(answer)
-                measures = [wait.measure(status) for status in statuses]
-                is_over = wait.opens(statuses)
-                stalled = None if is_over else self._stalled(hook, wait, statuses, measures, context)
+                is_over = wait.is_over(statuses)
+                if self.reschedule and not is_over and wait.opens(statuses):
+                    # What must be seen twice is seen twice now: the next look is a process without a memory.
+                    time.sleep(min(self.poke_interval, SECOND_LOOK_SECONDS))
+                    statuses = wait.judge(answer := wait.ask(hook))
+                    is_over = wait.is_over(statuses)
+                stalled = None if is_over else self._stalled(hook, wait, statuses, context)
         except Exception as error:
             self._failed_look = error
             if not self._is_temporary(error, context):
                 raise
-            if line := self._trouble.failed(error, time.monotonic()):
-                self.log.warning("%s", line)
+            self._journal.failed(error, time.monotonic())
             return PokeReturnValue(False)
         if not self._statuses:
             self.note_first_look(context, answer, statuses)
         self._statuses = statuses
-        for line in (self._trouble.recovered(), self._progress.line(measures, time.monotonic())):
-            if line:
-                self.log.info("%s", line)
+        self._journal.found(wait, statuses, time.monotonic())
         if stalled:
             raise ProlificStalledError(stalled)
         return PokeReturnValue(is_over, statuses if is_over else None)
 
-    def _stalled(
-        self, hook: ProlificHook, wait: Wait, statuses: list[Status], measures: list[Measure], context: Context
-    ) -> str | None:
+    def _stalled(self, hook: ProlificHook, wait: Wait, statuses: list[Status], context: Context) -> str | None:
         """Return in words that the wait has stalled, or ``None``."""
-        now = time.time()
+        now, measures = time.time(), [*map(wait.measure, statuses)]
         if self.reschedule and self.stalled_after is not None:  # each look is a process without a memory
             since = first_look_at(context) or now
             if now - since >= self.stalled_after:
@@ -208,7 +209,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
 
     @staticmethod
     def _defer_timeout(seconds: float) -> timedelta | None:
-        return None if seconds > MAX_DEFER_SECONDS else timedelta(seconds=seconds + DEFER_GRACE_SECONDS)
+        return None if seconds > MAX_AIRFLOW_SECONDS else timedelta(seconds=seconds + DEFER_GRACE_SECONDS)
 
     def _trigger_class(self) -> type[WaitTrigger]:
         from importlib import import_module
@@ -290,4 +291,5 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
     def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
         """Return the seconds to the next look on the worker: Airflow's, or more if the API names a time."""
         retry_after = getattr(self._failed_look, "retry_after", None) or 0
-        return max(super()._get_next_poke_interval(*args, **kwargs), retry_after, MIN_POKE_INTERVAL_SECONDS)
+        interval = min(super()._get_next_poke_interval(*args, **kwargs), MAX_AIRFLOW_SECONDS)
+        return max(interval, retry_after, MIN_POKE_INTERVAL_SECONDS)
