@@ -56,15 +56,14 @@ def get_xcom(key: str, ti_key: Any) -> Any:
 
 
 def first_look_at(context: Context) -> float | None:
-    """Return when a sensor in reschedule mode looked first, in seconds since the epoch; ``None`` at the first look."""
+    """Return when this try of a sensor in reschedule mode looked first (seconds since the epoch); before, ``None``."""
     ti: Any = context["ti"]
     try:
         from airflow.sensors.base import _orig_start_date  # type: ignore[import-not-found]
     except ImportError:  # Airflow 3
         first = ti.get_first_reschedule_date(context)
     else:
-        first_try = (ti.max_tries or 0) - (ti.task.retries or 0) + 1
-        first = _orig_start_date(ti.dag_id, ti.task_id, ti.run_id, ti.map_index, first_try)
+        first = _orig_start_date(ti.dag_id, ti.task_id, ti.run_id, ti.map_index, ti.try_number)
     return first.timestamp() if first else None
 
 
