@@ -154,7 +154,7 @@ class ProlificParticipantGroupEventTrigger(BaseEventTrigger):
         """Look at each beat, for ever; yield an event when milestones were passed."""
         if self._problem is not None:
             self.log.error("The watch cannot begin, correct its arguments in the DAG file: %s", self._problem)
-            return
+            await asyncio.Event().wait()  # the triggerer would begin a watch that ends anew, every second
         loop = asyncio.get_running_loop()
         conn_id, pace = self._arguments["prolific_conn_id"], Pace(self._arguments["poke_interval"])
         notes, trouble, failures = _Notes(self), Trouble(), 0

@@ -7,7 +7,6 @@ by the same lines.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from airflow_provider_prolific.arguments import (
@@ -21,7 +20,7 @@ from airflow_provider_prolific.arguments import (
 from airflow_provider_prolific.exceptions import ProlificResponseError, ProlificValueError
 from airflow_provider_prolific.text import shorten
 from airflow_provider_prolific.waiting.group_index import GroupIndex, composed
-from airflow_provider_prolific.waiting.wait import Measure, Status, Wait
+from airflow_provider_prolific.waiting.wait import Measure, Status, Wait, read_time
 
 if TYPE_CHECKING:
     from airflow_provider_prolific.hooks.prolific import ProlificHook
@@ -133,7 +132,7 @@ class Gate(Wait):
         reached = []
         for (key, target), status in zip(self.targets.items(), statuses, strict=True):
             count = status["participant_count"]
-            is_reached = type(count) is int and count >= target
+            is_reached = type(count) is int and count >= target == status["target_count"]
             if key != status["id"] and composed(key) != composed(str(status["name"])):
                 return False
             if status["reached"] is not is_reached:
@@ -145,7 +144,7 @@ class Gate(Wait):
         """Return when the last member joined one of the groups that are still short."""
         short = [status["id"] for status in statuses if status["id"] and not status["reached"]]
         joined = [member.get("datetime_created") for group_id in short for member in hook.list_participants(group_id)]
-        return max((_read_time(text) for text in joined if isinstance(text, str)), default=None)
+        return max(map(read_time, joined), default=None)
 
     def measure(self, status: Status) -> Measure:
         """Return one target's standing in words: ``'Screened' has 120 of 300 (40%)``."""
@@ -157,15 +156,6 @@ class Gate(Wait):
     def describe_short(self, statuses: Iterable[Status]) -> str:
         """Return in words the targets that are not reached."""
         return self.describe(status for status in statuses if not status["reached"])
-
-
-def _read_time(text: str) -> float:
-    """Return a time of the API's in seconds since the epoch; the beginning of time for what is not one."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return 0.0
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 def read_count(group: Mapping[str, Any]) -> int:
