@@ -1,15 +1,43 @@
-"""What a wait tells people while it lasts. Times are seconds on any clock that does not jump."""
+"""What a wait tells people while it lasts. Times are seconds on a clock that does not jump, if nothing else is said."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from airflow_provider_prolific.waiting.wait import Measure
+from airflow_provider_prolific.waiting.wait import Measure, Status, Wait
 
 #: How long a wait whose counts don't change stays silent, in seconds.
 SILENCE_SECONDS = 600
+
+
+class Journal:
+    """The lines that one wait writes into its task's log.
+
+    :param log: The log.
+    """
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self._progress = Progress()
+        self._trouble = Trouble()
+        self._warning: str | None = None
+
+    def found(self, wait: Wait, statuses: list[Status], now: float) -> None:
+        """Tell what a good look has found."""
+        for line in (self._trouble.recovered(), self._progress.line([*map(wait.measure, statuses)], now)):
+            if line:
+                self._log.info("%s", line)
+        before, self._warning = self._warning, wait.warning(statuses)
+        if self._warning and self._warning != before:
+            self._log.warning("%s", self._warning)
+
+    def failed(self, error: Exception, now: float) -> None:
+        """Tell of a look that failed."""
+        if line := self._trouble.failed(error, now):
+            self._log.warning("%s", line)
 
 
 class Progress:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_prolific.exceptions import ProlificError
@@ -61,7 +62,15 @@ class Wait(ABC):
 
     @abstractmethod
     def opens(self, statuses: list[Status]) -> bool:
-        """Tell whether the wait is over."""
+        """Tell whether these statuses are those of this wait, and end it."""
+
+    def is_over(self, statuses: list[Status]) -> bool:
+        """Tell whether the wait is over after a look; a subclass may want to see the same at two looks."""
+        return self.opens(statuses)
+
+    def warning(self, statuses: list[Status]) -> str | None:  # noqa: ARG002 - for subclasses
+        """Return what people should be warned of, if there is anything."""
+        return None
 
     @abstractmethod
     def measure(self, status: Status) -> Measure:
@@ -91,3 +100,12 @@ class Wait(ABC):
         ):
             return statuses
         raise ProlificError(f"the trigger reports success, but not for what is waited for: {shorten(statuses, 300)}")
+
+
+def read_time(text: Any) -> float:
+    """Return a time of the API's in seconds since the epoch; the beginning of time for what is not one."""
+    try:
+        time = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return 0.0
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

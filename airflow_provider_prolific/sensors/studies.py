@@ -1,0 +1,134 @@
+"""The sensors that wait for studies and their submissions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_prolific.arguments import check_count, check_flag, check_id, check_statuses, optional
+from airflow_provider_prolific.waiting.sensor import WaitSensor
+from airflow_provider_prolific.waiting.studies import StudyWait, SubmissionWait, check_counted_statuses, check_if_ended
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from airflow_provider_prolific.arguments import FlagArgument, NumberArgument, TextArgument
+
+
+class ProlificStudySensor(WaitSensor):
+    """Wait until a study has a status; by default, until it is filled or finished.
+
+    .. code-block:: python
+
+        filled = ProlificStudySensor(task_id="filled", study_id="64c000000000000000000001", deferrable=True)
+
+    A study is ``AWAITING REVIEW`` when all its places are filled; ``COMPLETED`` comes only after somebody has approved
+    the submissions, so a wait for that alone does not end by itself. ``AWAITING REVIEW`` may last for a moment only (a
+    return or a time-out reopens the study), so it must be seen at two looks in a row. A paused study is waited for,
+    with a warning. How a wait goes on and ends is said in the base class, `WaitSensor`.
+
+    :param study_id: The study. (templated)
+    :param statuses: The statuses that end the wait, in any spelling. (templated)
+    :param wait_for_publish: Whether a study that is not published yet is waited for; otherwise it is an error.
+        (templated)
+    :param fail_on_paused: Whether a paused study is an error. (templated)
+    :return: A list with one entry, in every mode:
+        ``{"id", "name", "internal_name", "status", "total_available_places", "places_taken"}``.
+
+    API: https://docs.prolific.com/api-reference/studies/get-study
+    """
+
+    checks = {
+        "study_id": check_id,
+        "statuses": check_statuses,
+        "wait_for_publish": check_flag,
+        "fail_on_paused": check_flag,
+    }
+    trigger_path = "airflow_provider_prolific.triggers.studies.ProlificStudyTrigger"
+
+    def __init__(
+        self,
+        *,
+        study_id: TextArgument,
+        statuses: Iterable[str] | TextArgument = ("AWAITING REVIEW", "COMPLETED"),
+        wait_for_publish: FlagArgument = False,
+        fail_on_paused: FlagArgument = False,
+        prolific_conn_id: str = "prolific_default",
+        **sensor_arguments: Any,
+    ) -> None:
+        super().__init__(**sensor_arguments)
+        self.prolific_conn_id = prolific_conn_id
+        self.set_arguments(
+            study_id=study_id,
+            statuses=statuses,
+            wait_for_publish=wait_for_publish,
+            fail_on_paused=fail_on_paused,
+        )
+
+    def wait(self) -> StudyWait:
+        """Return what is waited for, once the templates are rendered."""
+        return StudyWait(**self.checked_arguments())
+
+
+class ProlificSubmissionSensor(WaitSensor):
+    """Wait until so many submissions of a study are in some statuses.
+
+    .. code-block:: python
+
+        enough = ProlificSubmissionSensor(
+            task_id="enough_submissions", study_id="64c000000000000000000001", target_count=30, deferrable=True
+        )
+
+    ``TIMED-OUT`` and ``RETURNED`` never count by themselves: their places are filled again. A study that is completed
+    with fewer submissions ends the wait at once. How a wait goes on and ends is said in the base class, `WaitSensor`.
+
+    :param study_id: The study. (templated)
+    :param target_count: How many submissions; ``None`` for all places of the study. (templated)
+    :param statuses: The statuses that count, in any spelling. (templated)
+    :param if_ended: ``"fail"``: a study that is completed with fewer is an error; ``"return"``: it ends the wait with
+        what there is. (templated)
+    :param wait_for_publish: Whether a study that is not published yet is waited for; otherwise it is an error.
+        (templated)
+    :param fail_on_paused: Whether a paused study is an error. (templated)
+    :return: A list with one entry, in every mode:
+        ``{"id", "name", "status", "submission_count", "target_count", "counts", "reached"}``.
+
+    API: https://docs.prolific.com/api-reference/studies/count-study-submissions-by-status
+    """
+
+    checks = {
+        "study_id": check_id,
+        "target_count": optional(check_count),
+        "statuses": check_counted_statuses,
+        "if_ended": check_if_ended,
+        "wait_for_publish": check_flag,
+        "fail_on_paused": check_flag,
+    }
+    trigger_path = "airflow_provider_prolific.triggers.studies.ProlificSubmissionTrigger"
+
+    def __init__(
+        self,
+        *,
+        study_id: TextArgument,
+        target_count: NumberArgument | None = None,
+        statuses: Iterable[str] | TextArgument = ("AWAITING REVIEW", "APPROVED"),
+        if_ended: Literal["fail", "return"] | TextArgument = "fail",
+        wait_for_publish: FlagArgument = False,
+        fail_on_paused: FlagArgument = False,
+        prolific_conn_id: str = "prolific_default",
+        **sensor_arguments: Any,
+    ) -> None:
+        super().__init__(**sensor_arguments)
+        self.prolific_conn_id = prolific_conn_id
+        self.set_arguments(
+            study_id=study_id,
+            target_count=target_count,
+            statuses=statuses,
+            if_ended=if_ended,
+            wait_for_publish=wait_for_publish,
+            fail_on_paused=fail_on_paused,
+        )
+
+    def wait(self) -> SubmissionWait:
+        """Return what is waited for, once the templates are rendered."""
+        return SubmissionWait(**self.checked_arguments())

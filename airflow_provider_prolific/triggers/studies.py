@@ -1,0 +1,18 @@
+"""Triggers that wait for studies and their submissions in the triggerer; they only read."""
+
+from __future__ import annotations
+
+from airflow_provider_prolific.waiting.studies import StudyWait, SubmissionWait
+from airflow_provider_prolific.waiting.trigger import WaitTrigger
+
+
+class ProlificStudyTrigger(WaitTrigger):
+    """Wait until a study is in one of some statuses; its arguments are those of `WaitTrigger` and `StudyWait`."""
+
+    wait_class = StudyWait
+
+
+class ProlificSubmissionTrigger(WaitTrigger):
+    """Wait until submissions have come in; its arguments are those of `WaitTrigger` and `SubmissionWait`."""
+
+    wait_class = SubmissionWait

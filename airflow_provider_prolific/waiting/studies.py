@@ -1,0 +1,244 @@
+"""What waits for studies and their submissions are for. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_prolific.arguments import check_count, check_flag, check_id, check_statuses, one_of, optional
+from airflow_provider_prolific.exceptions import ProlificError, ProlificResponseError, ProlificValueError
+from airflow_provider_prolific.text import fold_status, shorten
+from airflow_provider_prolific.waiting.wait import Measure, Status, Wait, read_time
+
+if TYPE_CHECKING:
+    from airflow_provider_prolific.hooks.prolific import ProlificHook
+    from airflow_provider_prolific.hooks.studies import Study
+
+#: A study is AWAITING REVIEW when its places are filled for the moment: a return or a time-out brings it back to life.
+MOMENTARY_STATUSES = ("AWAITING REVIEW",)
+#: Places of these are filled again, and a person who has timed out may still come back.
+UNCOUNTED_STATUSES = ("TIMED-OUT", "RETURNED")
+check_if_ended = one_of("fail", "return")
+
+
+def check_counted_statuses(value: Any, name: str) -> list[str]:
+    """Return the statuses of submissions that count.
+
+    :raises ProlificValueError: not statuses, or one that does not say that a submission is there to stay.
+    """
+    statuses = check_statuses(value, name)
+    if uncounted := [status for status in statuses if status in UNCOUNTED_STATUSES]:
+        raise ProlificValueError(f"{name} must not have {' or '.join(uncounted)}: their places are filled again")
+    return statuses
+
+
+class _StudyWait(Wait):
+    """What waits for a study have in common.
+
+    :param study_id: The study.
+    :param wait_for_publish: Whether a study that is not published yet is waited for.
+    :param fail_on_paused: Whether a paused study is an error.
+    """
+
+    plural: ClassVar[str] = "studies"
+
+    def __init__(self, study_id: str, wait_for_publish: bool, fail_on_paused: bool) -> None:
+        self.study_id = check_id(study_id, "study_id")
+        self.wait_for_publish = check_flag(wait_for_publish, "wait_for_publish")
+        self.fail_on_paused = check_flag(fail_on_paused, "fail_on_paused")
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the constructor's arguments, JSON only."""
+        return {
+            "study_id": self.study_id,
+            "wait_for_publish": self.wait_for_publish,
+            "fail_on_paused": self.fail_on_paused,
+        }
+
+    def check_status(self, study: Study, status: str) -> None:
+        """Refuse a study that does not come to the wait's end by itself.
+
+        :raises ProlificError: it is not published, or it is paused, and that is not waited for.
+        """
+        name = describe_study(study)
+        if status == "UNPUBLISHED" and not self.wait_for_publish:
+            raise ProlificError(f"{name} is not published: publish it first, or set wait_for_publish=True")
+        if status == "PAUSED" and self.fail_on_paused:
+            raise ProlificError(f"{name} is paused: start it again, or set fail_on_paused=False to wait for that")
+
+    def warning(self, statuses: list[Status]) -> str | None:
+        """Warn of a pause."""
+        [study] = statuses
+        if study["status"] != "PAUSED":
+            return None
+        return f"study {shorten(study['name'])} is paused: nobody can take part until somebody starts it again"
+
+    def last_growth(self, hook: ProlificHook, statuses: list[Status]) -> float | None:  # noqa: ARG002
+        """Return when the last person took a place."""
+        starts = [submission.get("started_at") for submission in hook.list_submissions(self.study_id)]
+        return max(map(read_time, filter(None, starts)), default=None)
+
+
+class StudyWait(_StudyWait):
+    """Wait until a study is in one of some statuses.
+
+    :param study_id: The study.
+    :param statuses: The statuses, in any spelling.
+    :param wait_for_publish: Whether a study that is not published yet is waited for.
+    :param fail_on_paused: Whether a paused study is an error.
+    """
+
+    keys: ClassVar[frozenset[str]] = frozenset(
+        ("id", "name", "internal_name", "status", "total_available_places", "places_taken")
+    )
+
+    def __init__(
+        self,
+        study_id: str,
+        statuses: Iterable[str] = ("AWAITING REVIEW", "COMPLETED"),
+        wait_for_publish: bool = False,
+        fail_on_paused: bool = False,
+    ) -> None:
+        super().__init__(study_id, wait_for_publish, fail_on_paused)
+        self.statuses = check_statuses(statuses, "statuses")
+        self._seen: str | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the constructor's arguments, JSON only."""
+        return super().arguments() | {"statuses": self.statuses}
+
+    def question(self) -> Hashable:
+        """Return what is asked: one study."""
+        return ("study", self.study_id)
+
+    def ask(self, hook: ProlificHook) -> Study:
+        """Read the study."""
+        return hook.get_study(self.study_id)
+
+    def judge(self, answer: Study) -> list[Status]:
+        """Return the study as it stands.
+
+        :raises ProlificError: it is not published, or it is paused, and that is not waited for.
+        """
+        status = fold_status(answer["status"])
+        if status not in self.statuses:
+            self.check_status(answer, status)
+        return [{key: answer.get(key) for key in self.keys} | {"status": status}]
+
+    def opens(self, statuses: list[Status]) -> bool:
+        """Tell whether the study is in one of the statuses."""
+        return len(statuses) == 1 and statuses[0]["id"] == self.study_id and statuses[0]["status"] in self.statuses
+
+    def is_over(self, statuses: list[Status]) -> bool:
+        """Tell whether it is, and has been at the look before if that status may last for a moment only."""
+        [study] = statuses
+        is_momentary = study["status"] in MOMENTARY_STATUSES and study["status"] != self._seen
+        self._seen = study["status"]
+        return self.opens(statuses) and not is_momentary
+
+    def measure(self, status: Status) -> Measure:
+        """Return the study in words: ``'Screener' is ACTIVE, 12 of 30 places taken``."""
+        taken, places = status["places_taken"], status["total_available_places"]
+        text = f"study {shorten(status['internal_name'] or status['name'])} is {status['status']}"
+        if type(taken) is not int or type(places) is not int:
+            return Measure(text)
+        return Measure(f"{text}, {taken} of {places} places taken", taken, places)
+
+
+class SubmissionWait(_StudyWait):
+    """Wait until so many submissions of a study are in some statuses.
+
+    :param study_id: The study.
+    :param target_count: How many; ``None`` for all places of the study.
+    :param statuses: The statuses that count, in any spelling.
+    :param if_ended: ``"fail"``: a study that is completed with fewer is an error; ``"return"``: it ends the wait.
+    :param wait_for_publish: Whether a study that is not published yet is waited for.
+    :param fail_on_paused: Whether a paused study is an error.
+    """
+
+    keys: ClassVar[frozenset[str]] = frozenset(
+        ("id", "name", "status", "submission_count", "target_count", "counts", "reached")
+    )
+
+    def __init__(
+        self,
+        study_id: str,
+        target_count: int | str | None = None,
+        statuses: Iterable[str] = ("AWAITING REVIEW", "APPROVED"),
+        if_ended: str = "fail",
+        wait_for_publish: bool = False,
+        fail_on_paused: bool = False,
+    ) -> None:
+        super().__init__(study_id, wait_for_publish, fail_on_paused)
+        self.target_count = optional(check_count)(target_count, "target_count")
+        self.statuses = check_counted_statuses(statuses, "statuses")
+        self.if_ended = check_if_ended(if_ended, "if_ended")
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the constructor's arguments, JSON only."""
+        own = {"target_count": self.target_count, "statuses": self.statuses, "if_ended": self.if_ended}
+        return super().arguments() | own
+
+    def question(self) -> Hashable:
+        """Return what is asked: one study, and its submissions by status."""
+        return ("submission counts", self.study_id)
+
+    def ask(self, hook: ProlificHook) -> tuple[Study, dict[str, int]]:
+        """Read the study first: if it is completed, the counts that follow are those that it ended with."""
+        return hook.get_study(self.study_id), hook.count_submissions(self.study_id)
+
+    def judge(self, answer: tuple[Study, dict[str, int]]) -> list[Status]:
+        """Return how many submissions count.
+
+        :raises ProlificError: there are too few and the study is completed, not published, or paused, and that is not
+            waited for.
+        """
+        study, counts = answer
+        status = fold_status(study["status"])
+        target = self.target_count or study.get("total_available_places")
+        if type(target) is not int or target < 1:
+            raise ProlificResponseError(
+                f"study {shorten(study['id'])} came without total_available_places: {shorten(target)}; set target_count"
+            )
+        submission_count = sum(counts.get(name, 0) for name in self.statuses)
+        reached = submission_count >= target
+        if not reached:
+            self.check_status(study, status)
+        if not reached and status == "COMPLETED" and self.if_ended == "fail":
+            raise ProlificError(
+                f"{describe_study(study)} is completed with {submission_count} of {target} submissions in "
+                f'{" or ".join(self.statuses)}: no more will come; if_ended="return" goes on with what there is'
+            )
+        return [
+            {
+                "id": study["id"],
+                "name": study.get("name"),
+                "status": status,
+                "submission_count": submission_count,
+                "target_count": target,
+                "counts": counts,
+                "reached": reached,
+            }
+        ]
+
+    def opens(self, statuses: list[Status]) -> bool:
+        """Tell whether the submissions are those of this study, and enough, or all that will come."""
+        if len(statuses) != 1 or statuses[0]["id"] != self.study_id:
+            return False
+        [study] = statuses
+        target = self.target_count or study["target_count"]
+        is_enough = sum(study["counts"].get(name, 0) for name in self.statuses) >= target
+        is_all = self.if_ended == "return" and study["status"] == "COMPLETED"
+        return study["reached"] is is_enough and (is_enough or is_all)
+
+    def measure(self, status: Status) -> Measure:
+        """Return the study in words: ``'Screener' has 12 of 30 submissions (40%)``."""
+        count, target = status["submission_count"], status["target_count"]
+        percent = 100 * count // target
+        text = f"study {shorten(status['name'])} ({status['status']}) has {count} of {target} submissions ({percent}%)"
+        return Measure(text, count, target)
+
+
+def describe_study(study: Study) -> str:
+    """Return which study is meant, for a message."""
+    return f"study {shorten(study.get('internal_name') or study.get('name'))} ({shorten(study['id'])[1:-1]})"
