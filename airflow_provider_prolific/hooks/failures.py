@@ -38,7 +38,9 @@ def error_without_answer(call: str, error: Exception, base_url: str) -> Prolific
         reason = hide(one_line(getattr(root, "verify_message", "") or str(root), 200))
         advice = "if a proxy of yours replaces certificates, name its CA file in the variable REQUESTS_CA_BUNDLE"
         return _permanent(call, f"the certificate of the server was refused: {reason}", advice)
-    if isinstance(root, OSError) and "CA certificate bundle" in str(root):
+    if isinstance(root, OSError) and (
+        "CA certificate bundle" in str(root) or any(getattr(link, "library", None) == "X509" for link in chain)
+    ):
         return _permanent(call, said, "correct the variable REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE")
     if isinstance(error, (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL)):
         return _permanent(call, said, "look at the proxy variables of the environment")

@@ -8,6 +8,7 @@ the limit holds wherever the reading stands: status line, headers, interim answe
 
 from __future__ import annotations
 
+import http.client
 import socket
 import ssl
 import time
@@ -16,6 +17,7 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import ProxyManager
@@ -59,12 +61,24 @@ class _TlsSocket(_Budget, ssl.SSLSocket):
     """A connection over TLS; its handshake keeps the time-out as a whole by itself."""
 
 
+class _Response(http.client.HTTPResponse):
+    def begin(self) -> None:
+        super().begin()
+        # urllib3 would log what follows a header that cannot be read, whatever secret the server put there.
+        self.msg.defects.clear()
+        self.msg.set_payload("")
+
+
 class _Connection(HTTPConnection):
+    response_class = _Response
+
     def _new_conn(self) -> socket.socket:
         return _with_budget(super()._new_conn())
 
 
 class _TlsConnection(HTTPSConnection):
+    response_class = _Response
+
     def _new_conn(self) -> socket.socket:
         return _with_budget(super()._new_conn())
 
@@ -103,6 +117,11 @@ class Transport(HTTPAdapter):
         self._tls_context.sslsocket_class = _TlsSocket
         super().init_poolmanager(*arguments, **keywords, ssl_context=self._tls_context)
         self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def cert_verify(self, conn: Any, url: str, verify: bool | str, cert: Any) -> None:
+        """Name the CA file always: requests 2.32 leaves it to a context of its own, and this is ours."""
+        file = DEFAULT_CA_BUNDLE_PATH if verify is True else verify
+        super().cert_verify(conn, url, file, cert)  # type: ignore[no-untyped-call]
 
     def proxy_manager_for(self, proxy: str, **keywords: Any) -> Any:
         """Return what keeps the connections through a proxy, which are of the same kind."""
