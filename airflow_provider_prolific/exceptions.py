@@ -101,7 +101,7 @@ class ProlificApiError(ProlificError):
         self.retry_after = retry_after
         # A status that is no refusal and no success (1xx, 3xx) comes from something between here and Prolific.
         self.transient = status_code < 400 or status_code in _TEMPORARY_STATUSES or status_code >= 500
-        self.may_have_acted = status_code == 408 or status_code >= 500
+        self.may_have_acted = status_code < 400 or status_code == 408 or status_code >= 500
 
 
 def describe_body(body: bytes, hide: Callable[[str], str]) -> str:
