@@ -9,6 +9,7 @@ import base64
 import html
 import re
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
@@ -60,24 +61,38 @@ class Redaction:
     :param ids: Texts that may not be shown as they are.
     """
 
-    MIN_SECRET_LENGTH = 8
+    MIN_SECRET_LENGTH = 6
     HIDDEN = "***"
 
     def __init__(self, secrets: Iterable[str], ids: Iterable[str] = ()) -> None:
-        secrets = [secret for secret in secrets if len(secret) >= self.MIN_SECRET_LENGTH]
-        self._forms = {form for secret in secrets for form in _forms(secret) if len(form) >= self.MIN_SECRET_LENGTH}
-        self._hidden = sorted({*secrets, *ids}, key=len, reverse=True)  # one may be the beginning of another
+        self.secrets = [secret for secret in secrets if len(secret) >= self.MIN_SECRET_LENGTH]
+        self._ids = ids
+
+    @cached_property
+    def _forms(self) -> set[str]:
+        forms = {form for secret in self.secrets for form in _forms(secret)}
+        return {form for form in forms if len(form) >= self.MIN_SECRET_LENGTH}
+
+    @cached_property
+    def _hidden(self) -> dict[int, set[str]]:
+        """What is hidden as it is, by its length: longest first, for one may be the beginning of another."""
+        hidden: dict[int, set[str]] = {}
+        for text in sorted({*self.secrets, *self._ids}, key=len, reverse=True):
+            hidden.setdefault(len(text), set()).add(text)
+        return hidden
 
     def __call__(self, text: str) -> str:
         """Return a text, cut to what anybody could want to read, without what is hidden."""
         is_cut = len(text) > MAX_SHOWN
         text = text[:MAX_SHOWN]
-        for hidden in self._hidden:
-            text = text.replace(hidden, self.HIDDEN)
+        for length, hidden in self._hidden.items():  # looked up, for there may be 100,000
+            for start in range(len(text) - length, -1, -1):
+                if text[start : start + length] in hidden:
+                    text = text[:start] + self.HIDDEN + text[start + length :]
         if any(form in bare for bare in _bare(text) for form in self._forms):
             return "(not shown: it repeats the API token)"
-        # What stands at a cut may be the beginning of something hidden.
-        return text[: -len(self._hidden[0])] if is_cut and self._hidden else text
+        # What stands at a cut may be the beginning of something hidden, in a form that is longer.
+        return text[: -MAX_SHOWN // 8] if is_cut else text
 
 
 def _forms(secret: str) -> Iterator[str]:

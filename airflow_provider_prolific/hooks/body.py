@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from itertools import chain, repeat
 from typing import Any
 
 import requests
@@ -17,24 +18,33 @@ MAX_NAME_LENGTH = 1_000
 MAX_TEXT_LENGTH = 100_000
 #: Whole numbers beyond 64 bits fit into no database, nor into the messages between Airflow's processes.
 MAX_NUMBER = 2**63
-_BLOCK = MAX_NAME_LENGTH // 2
+_BLOCK = 64 * 1024
+_STRETCH = MAX_NAME_LENGTH // 2
 
 
 def read_body(response: requests.Response, most: int) -> bytes:
     """Return an answer's body as it came, or its first ``most + 1`` bytes."""
-    body = b""
-    while len(body) <= most and (part := response.raw.read(most + 1 - len(body), decode_content=False)):
+    body = bytearray()
+    # Block by block, for each chunk of a block is an object of its own, and a chunk may be a single byte.
+    while (left := most + 1 - len(body)) and (part := response.raw.read(min(left, _BLOCK), decode_content=False)):
         body += part
-    return body
+    return bytes(body)
 
 
-def parse_body(body: bytes, encoding: str | None, answered: str, token: str, quote: Callable[[bytes], str]) -> Any:
+def weigh(body: bytes) -> int:
+    """Return about how many bytes of memory the JSON of a body takes: up to 50 times its size, where it is nested."""
+    return len(body) + 64 * body.count(b",") + 184 * body.count(b"{") + 88 * body.count(b"[")
+
+
+def parse_body(
+    body: bytes, encoding: str | None, answered: str, secrets: Collection[str], quote: Callable[[bytes], str]
+) -> Any:
     """Return the JSON of a body; ``None`` for an empty one.
 
     :param body: The bytes.
     :param encoding: The answer's ``Content-Encoding``.
     :param answered: Method, path and status, for messages.
-    :param token: The API token, which no answer may repeat.
+    :param secrets: The API token, which no answer may repeat.
     :param quote: Returns what a message may say of a body.
     :raises ProlificResponseError: not JSON in UTF-8, or what no database or log takes: a text with a NUL or with half
         of a surrogate pair, a number beyond 64 bits or without end, a name, id or text that is too long.
@@ -50,7 +60,7 @@ def parse_body(body: bytes, encoding: str | None, answered: str, token: str, quo
     except (ValueError, RecursionError):
         reason = quote(body)
     else:
-        if problem := _problem(document, body, token):
+        if problem := _problem(document, body, secrets):
             raise ProlificResponseError(f"{answered}, but with {problem}")
         return document
     # Raised out here, for the error of the JSON reader holds the whole body.
@@ -73,29 +83,38 @@ def _read_int(text: str) -> int:
     return number
 
 
-def _problem(document: Any, body: bytes, token: str) -> str | None:
+def _problem(document: Any, body: bytes, secrets: Collection[str]) -> str | None:
     """Return in words what no database, log or error can hold of a document, or ``None``.
 
     A listing has thousands of texts, so each is looked at only where the bytes give reason to: an escape, or a stretch
     so long without a quotation mark that it may be a text that is too long.
     """
-    if token.encode() in body:
+    if any(secret.encode() in body for secret in secrets):
         return "the API token in it"
-    if b"\\" in body or any(body.find(b'"', start, start + _BLOCK) < 0 for start in range(0, len(body), _BLOCK)):
-        values = [("", document)]
-        while values:
-            key, value = values.pop()
-            if isinstance(value, dict):
-                for name, item in value.items():
-                    values += [("name", name), (name, item)]
-            elif isinstance(value, list):
-                values += [(key, item) for item in value]
-            elif isinstance(value, str):
-                most = MAX_NAME_LENGTH if key.removesuffix("s").endswith(("id", "name")) else MAX_TEXT_LENGTH
-                if len(value) > most:
-                    return f"a text of {len(value):,} characters where {most:,} are the limit"
-                if not is_storable(value):
-                    return "a text that no database takes (a NUL, or half of a surrogate pair)"
-                if token in value:
-                    return "the API token in it"
+    if b"\\" in body or any(body.find(b'"', start, start + _STRETCH) < 0 for start in range(0, len(body), _STRETCH)):
+        for key, text in _texts(document):
+            most = MAX_NAME_LENGTH if key.removesuffix("s").endswith(("id", "name")) else MAX_TEXT_LENGTH
+            if len(text) > most:
+                return f"a text of {len(text):,} characters where {most:,} are the limit"
+            if not is_storable(text):
+                return "a text that no database takes (a NUL, or half of a surrogate pair)"
+            if any(secret in text for secret in secrets):
+                return "the API token in it"
     return None
+
+
+def _texts(document: Any) -> Iterator[tuple[str, str]]:
+    """Yield every text of a document with its key, and every key as a name; it neither recurses nor copies."""
+    levels: list[Iterator[tuple[str, Any]]] = [iter([("", document)])]
+    while levels:
+        for key, value in levels[-1]:
+            if isinstance(value, str):
+                yield key, value
+            elif isinstance(value, dict):
+                levels.append(chain(zip(repeat("name"), value), value.items()))
+                break
+            elif isinstance(value, list):
+                levels.append(zip(repeat(key), value))
+                break
+        else:
+            levels.pop()

@@ -25,7 +25,7 @@ from airflow_provider_prolific.exceptions import (
     describe_body,
     error_of_answer,
 )
-from airflow_provider_prolific.hooks.body import parse_body, read_body
+from airflow_provider_prolific.hooks.body import parse_body, read_body, weigh
 from airflow_provider_prolific.hooks.connection import ConnectionSettings
 from airflow_provider_prolific.hooks.failures import error_without_answer
 from airflow_provider_prolific.hooks.listing import Listing, by_offset
@@ -45,6 +45,7 @@ class Limits:
     :param attempt_seconds: For one request and its whole answer.
     :param connect_seconds: For the connection alone, its TLS handshake included.
     :param body_bytes: For one answer.
+    :param memory_bytes: For what its JSON becomes, of all pages of a listing together.
     :param listing_rows: For all pages of a listing.
     :param listing_seconds: The same.
     :param rate_limit_seconds: How long a rate limit, or a pause that the API asks for, is waited out.
@@ -54,6 +55,7 @@ class Limits:
     attempt_seconds: float = 60
     connect_seconds: float = 10
     body_bytes: int = 16 * 1024 * 1024
+    memory_bytes: int = 128 * 1024 * 1024
     listing_rows: int = 100_000
     listing_seconds: float = 600
     rate_limit_seconds: float = 300
@@ -70,6 +72,7 @@ class _Call(Generic[_T]):
     limits: Limits
     hide: Redaction
     personal: bool
+    weighed: Callable[[int], None]
 
     def quote(self, body: bytes) -> str:
         """Return what an error may say of the body of a success."""
@@ -112,6 +115,7 @@ class Client:
         personal: bool = False,
         hidden_ids: Collection[str] = (),
         limits: Limits | None = None,
+        weighed: Callable[[int], None] = lambda _: None,
     ) -> _T:
         """Call an endpoint, and repeat the call as long as that is safe, promising and not too long.
 
@@ -125,6 +129,7 @@ class Client:
         :param personal: Whether the answer may hold participants' ids, so that no error quotes it.
         :param hidden_ids: Participants' ids that are sent, which no error shows.
         :param limits: What the call may take, if not what the client's calls may.
+        :param weighed: Is told about how many bytes of memory the answer takes.
         :raises ProlificError: the last failure.
         """
         method = method.upper()
@@ -137,7 +142,7 @@ class Client:
         }
         limits = limits or self._limits
         hide = Redaction([self.settings.token], hidden_ids)
-        call = _Call(f"{method} {endpoint}", request, read, limits, hide, personal)
+        call = _Call(f"{method} {endpoint}", request, read, limits, hide, personal, weighed)
         failures, paused, failing_since = 0, 0.0, None
         while True:
             outcome = self._attempt(call)
@@ -181,6 +186,7 @@ class Client:
         listing = Listing(self.call, endpoint, what, read_row, params or {}, personal, paging, self._limits)
         rows, promised = listing.read()
         if promised:  # a row that went meanwhile moves the pages: a second look tells
+            rows = []  # there is no memory for both
             rows, promised = listing.read()
         if promised:
             raise ProlificResponseError(
@@ -230,10 +236,13 @@ class Client:
             body = read_body(response, limits.body_bytes)
             if len(body) > limits.body_bytes:
                 raise ProlificResponseError(f"{call.name} answered with more than {limits.body_bytes / 2**20:g} MiB")
+            if (weight := weigh(body)) > limits.memory_bytes:
+                raise ProlificResponseError(f"{call.name} answered with more values than the memory for it may hold")
             encoding = response.headers.get("Content-Encoding")
-            return call.read(
-                parse_body(body, encoding, f"{call.name} answered {status}", self.settings.token, call.quote)
-            )
+            answered = f"{call.name} answered {status}"
+            result = call.read(parse_body(body, encoding, answered, call.hide.secrets, call.quote))
+            call.weighed(weight)
+            return result
 
 
 def _read_error_body(response: requests.Response) -> bytes:

@@ -54,6 +54,7 @@ class Listing(Generic[_T]):
     def read(self) -> tuple[list[_T], str | None]:
         """Return the rows of all pages, and in words what was promised beyond them, if anything."""
         rows: dict[str, _T] = {}
+        self._memory_left = self._limits.memory_bytes
         offset = number = promised = 0
         while True:
             number += 1
@@ -68,7 +69,7 @@ class Listing(Generic[_T]):
             is_short = len(rows) < promised
             if brings_new and (page.has_next or (page.has_next is None and (is_short or not promised))):
                 continue
-            if page.has_next and page.rows and not promised:  # the same rows again, and still more to come
+            if page.has_next and page.rows:  # the same rows again, and still more to come
                 return list(rows.values()), "more"
             return list(rows.values()), str(promised) if is_short else None
 
@@ -81,6 +82,16 @@ class Listing(Generic[_T]):
             page = read_page(document, call, lambda answer: "" if self._personal else shorten(answer))
             return page, dict(map(self._read_row, page.rows))
 
+        def weighed(weight: int) -> None:
+            self._memory_left -= weight
+
+        limits = replace(
+            self._limits,
+            attempt_seconds=min(self._limits.attempt_seconds, seconds),
+            rate_limit_seconds=min(self._limits.rate_limit_seconds, seconds),
+            outage_seconds=min(self._limits.outage_seconds, seconds),
+            memory_bytes=self._memory_left,
+        )
         try:
             page_and_rows: tuple[Page, dict[str, _T]] = self._call(
                 "GET",
@@ -88,7 +99,8 @@ class Listing(Generic[_T]):
                 read,
                 params={**self._params, **position},
                 personal=self._personal,
-                limits=replace(self._limits, attempt_seconds=min(self._limits.attempt_seconds, seconds)),
+                limits=limits,
+                weighed=weighed,
             )
             return page_and_rows
         except ProlificApiError as error:
