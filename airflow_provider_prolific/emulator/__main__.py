@@ -1,7 +1,5 @@
 """Command line: ``python -m airflow_provider_prolific.emulator``."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import shlex
@@ -10,16 +8,10 @@ import socket
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from airflow_provider_prolific.emulator.client import connection_json
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    import uvicorn
-
-    from airflow_provider_prolific.emulator.state import State
 
 # Never another address: the emulator asks nobody for a password before it hands out its handles.
 ADDRESS = "127.0.0.1"
@@ -67,7 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             signal.signal(number, stop)
         if options.exit_with_parent is not None:
             threading.Thread(target=_watch_parent, args=(options.exit_with_parent, stop), daemon=True).start()
-        _announce(url, state)
+        connection = shlex.quote(connection_json(url, state.default_token, state.default_workspace_id))
+        sys.stdout.write(
+            f"Prolific emulator: {url} (Ctrl+C ends it)\nexport AIRFLOW_CONN_PROLIFIC_DEFAULT={connection}\n"
+        )
+        sys.stdout.flush()
         server.run(sockets=[listener])
     return 0
 
@@ -87,25 +83,13 @@ def _listen(port: int) -> socket.socket:
     # The protocol by its name: asyncio turns Nagle's algorithm off only where it sees TCP, and with it on every answer
     # waits some 40 ms for the client's acknowledgement.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((ADDRESS, port))
-        listener.listen(2048)
-    except OSError:
-        listener.close()
-        raise
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((ADDRESS, port))
+    listener.listen(2048)
     return listener
 
 
-def _announce(url: str, state: State) -> None:
-    connection = connection_json(url, state.default_token, state.default_workspace_id)
-    sys.stdout.write(
-        f"Prolific emulator: {url} (Ctrl+C ends it)\nexport AIRFLOW_CONN_PROLIFIC_DEFAULT={shlex.quote(connection)}\n"
-    )
-    sys.stdout.flush()
-
-
-def _server(application: Any, protocol: Any) -> uvicorn.Server:
+def _server(application: Any, protocol: Any) -> Any:
     import uvicorn
 
     return uvicorn.Server(

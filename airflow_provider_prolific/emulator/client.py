@@ -13,8 +13,8 @@ class EmulatorError(RuntimeError):
 
 def connection_json(url: str, token: str, workspace_id: str) -> str:
     """Return an Airflow connection to the emulator, as the variable ``AIRFLOW_CONN_<ID>`` takes it."""
-    extra = {"workspace_id": workspace_id}
-    return json.dumps({"conn_type": "prolific", "host": url, "password": token, "extra": extra})
+    connection = {"conn_type": "prolific", "host": url, "password": token, "extra": {"workspace_id": workspace_id}}
+    return json.dumps(connection)
 
 
 class EmulatorClient:
@@ -78,9 +78,14 @@ class EmulatorClient:
     def set(self, **settings: object) -> None:
         """Change how the imitated API behaves.
 
-        :param settings: ``paging`` (``"full"``; ``"none"``: all rows at once and no metadata), ``max_limit`` (the
-            largest page, 200), ``ignore_scope`` (listings show another workspace's groups), ``ignore_active``
-            (listings show live and deleted groups whatever was asked for).
+        :param settings: ``paging`` (``"full"``; ``"count"``, ``"links"``: the other is left out; ``"bare"``: pages
+            without metadata; ``"none"``: all rows at once), ``max_limit`` (the largest page, 200), ``past_end`` (a page
+            behind the last one: ``"empty"`` or ``"404"``), ``scope_spelling`` (``"both"``, ``"flat"``,
+            ``"brackets"``), and true or false: ``ignore_scope`` (listings show another workspace's groups),
+            ``ignore_active`` (they show live and deleted groups), ``slashless_get`` (a GET works without the slash,
+            too), ``project_owner`` (a group can be created in a project), ``empty_description`` (and with an empty
+            description), ``tell_deleted`` (a group's own GET says ``is_deleted``), ``empty_success`` (adding and
+            removing participants answers without a body).
         """
         self._call("PATCH", "settings", settings)
 
@@ -154,8 +159,8 @@ class EmulatorClient:
     def add_fault(self, kind: str, **fields: object) -> None:
         """Spoil answers of the API.
 
-        :param kind: ``status``, ``html``, ``body``, ``empty``, ``slow``, ``disconnect``, ``lost_answer``,
-            ``truncate`` or ``ignored_scope``.
+        :param kind: ``status``, ``html``, ``body``, ``raw``, ``empty``, ``slow``, ``trickle``, ``disconnect``,
+            ``lost_answer``, ``truncate`` or ``ignored_scope``.
         :param fields: See ``airflow_provider_prolific.emulator.faults``; for example
             ``add_fault("status", status=429, retry_after=2, count=1)``.
         """

@@ -29,7 +29,7 @@ class _NewGroups(models.GroupFields):
 
 class _GroupChanges(models.Model):
     name: models.Text = ""
-    description: models.LongText | None = None
+    description: models.AnyText | None = None
     growth_per_second: models.Rate = 0
     growth_limit: models.Count | None = None
     participant_count: models.Count = 0
@@ -158,7 +158,7 @@ def control_router(state: State, faults: list[Fault], log: RequestLog) -> APIRou
         check_token(body.token)
         if body.new_token in state.tokens:
             raise ApiError(400, "the new token is taken already")
-        state.rotate_token(body.token, body.new_token)
+        state.tokens = {body.new_token if old == body.token else old: user for old, user in state.tokens.items()}
         return Response(status_code=204)
 
     def check_token(token: str) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 from airflow_provider_prolific.text import shorten
 
+_WORDS = {"missing": "is missing", "extra_forbidden": "is not known here", "union_tag_not_found": "kind is missing"}
+
 
 class ApiError(Exception):
     """An answer other than success, with a ``detail`` that is a text, or ``{"field": ["problem", ...]}``."""
@@ -46,21 +48,14 @@ def error_document(status: int, detail: object, error_code: int | None = None) -
 def problem(error: Mapping[str, Any]) -> str:
     """Return what pydantic found wrong with a value, as it reads behind the value's name: ``must be ...``."""
     message: str = error["msg"]
-    match error["type"]:
-        case "missing":
-            return "is missing"
-        case "extra_forbidden":
-            return "is not known here"
-        case "value_error":
-            return message.removeprefix("Value error, ")
-        case "union_tag_invalid":
-            return f"kind must be one of {error['ctx']['expected_tags']}, not {shorten(error['ctx']['tag'])}"
-        case "union_tag_not_found":
-            return "kind is missing"
-        case "model_attributes_type" | "model_type":
-            message = "must be a table (a JSON object)"
-        case "json_invalid":
-            return "is not JSON"
+    if error["type"] in _WORDS:
+        return _WORDS[error["type"]]
+    if error["type"] == "value_error":
+        return message.removeprefix("Value error, ")
+    if error["type"] == "union_tag_invalid":
+        return f"kind must be one of {error['ctx']['expected_tags']}, not {shorten(error['ctx']['tag'])}"
+    if error["type"] in ("model_attributes_type", "model_type"):
+        message = "must be a table (a JSON object)"
     return f"{re.sub(r'^[A-Z][a-z]+ should ', 'must ', message)}, not {shorten(error['input'])}"
 
 

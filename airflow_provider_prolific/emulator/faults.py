@@ -1,33 +1,30 @@
 """Faults on demand: rules that spoil answers, so that a client's behaviour under trouble can be seen.
 
-Fields that every rule may have, apart from ``kind``:
-
-``method``, ``path``
-    Which requests: an HTTP method, and a regular expression searched for in the path (without the query).
-``after``
-    Let the first n matching requests pass.
-``count``
-    How many requests to hit; the rule is gone then. Without it the rule stays until it is cleared.
-``probability``, ``seed``
-    Hit by chance, between 0 and 1; the same seed (0 if not given) gives the same series in every run.
+Fields that every rule may have, apart from ``kind``: ``method`` and ``path`` (which requests: an HTTP method, and a
+regular expression searched for in the path, without the query), ``after`` (let the first n of these pass), ``count``
+(how many to hit; the rule is gone then), ``probability`` and ``seed`` (hit by chance, between 0 and 1; the same seed
+gives the same series in every run). Rules are tried in the order in which they were added; the first that hits wins.
 
 Kinds, and their own fields:
 
 =================  =====================================================================================
-``status``         an error answer: ``status`` (400 to 599), ``detail``, ``error_code``, ``retry_after``
-``html``           a gateway's page instead of JSON: ``status`` (502), ``retry_after``
-``body``           ``json`` (any document) or ``text`` instead of the true answer: ``status`` (200),
-                   ``content_type``, ``retry_after``
+``status``         an error answer: ``status`` (400 to 599), ``detail``, ``error_code``
+``html``           a gateway's page instead of JSON: ``status`` (502)
+``body``           ``json`` (any document), ``text`` or ``hex`` (the bytes in hexadecimal digits) instead of the
+                   true answer: ``status`` (200)
+``raw``            ``text`` or ``hex`` as the whole answer, status line and headers included; then the
+                   connection closes
 ``empty``          no body at all: ``status`` (200)
 ``slow``           the true answer, after ``seconds``
+``trickle``        the true answer, its body byte by byte, with ``seconds`` after each
 ``disconnect``     the connection closes before a byte of the answer; the request has no effect
 ``lost_answer``    the same, but the request has its effect
 ``truncate``       headers of the true answer and half of its body, then the connection closes
 ``ignored_scope``  a listing answers with the groups of another workspace
 =================  =====================================================================================
 
-``retry_after`` is sent as the header ``Retry-After``: seconds, or an HTTP date. Rules are tried in the order in which
-they were added; the first that hits wins.
+Where the rule makes up the answer, it may have ``headers`` (an object), ``content_type``, and ``retry_after`` (seconds,
+or an HTTP date).
 """
 
 import json
@@ -114,6 +111,7 @@ class AnswerFault(Fault):
 
     status: Status = 200
     content_type: Header = "application/json"
+    headers: dict[Annotated[str, Field(pattern="^[A-Za-z0-9-]+$")], Header] = {}
     retry_after: Annotated[Any, AfterValidator(_check_header)] = None
 
     def _body(self) -> bytes:
@@ -121,8 +119,10 @@ class AnswerFault(Fault):
 
     def answer(self) -> Response:
         """Return what to answer."""
-        headers = {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
-        return Response(self._body(), self.status, {"content-type": self.content_type, **headers})
+        headers = {"content-type": self.content_type, **self.headers}
+        if self.retry_after is not None:
+            headers["retry-after"] = str(self.retry_after)
+        return Response(self._body(), self.status, headers)
 
 
 class _StatusFault(AnswerFault):
@@ -146,17 +146,20 @@ class _HtmlFault(AnswerFault):
 
 
 class _BodyFault(AnswerFault):
-    kind: Literal["body"]
+    kind: Literal["body", "raw"]
     json_: Document = Field(None, alias="json")
     text: str | None = None
+    hex: Annotated[str, Field(pattern="^([0-9a-fA-F]{2})*$")] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if len(self.model_fields_set & {"json_", "text"}) != 1:
-            raise ValueError("give json or text")
+        if len(self.model_fields_set & {"json_", "text", "hex"}) != 1:
+            raise ValueError("needs json, text or hex")
         return self
 
     def _body(self) -> bytes:
+        if self.hex is not None:
+            return bytes.fromhex(self.hex)
         return (json.dumps(self.json_) if self.text is None else self.text).encode(errors="surrogatepass")
 
 
@@ -165,9 +168,9 @@ class _EmptyFault(AnswerFault):
 
 
 class SlowFault(Fault):
-    """The true answer, late."""
+    """The true answer, late or slowly."""
 
-    kind: Literal["slow"]
+    kind: Literal["slow", "trickle"]
     seconds: Annotated[float, Field(ge=0, le=3600)]
 
 
@@ -180,9 +183,7 @@ AnyFault = _StatusFault | _HtmlFault | _BodyFault | _EmptyFault | SlowFault | _T
 
 def take_fault(rules: list[Fault], method: str, path: str) -> Fault | None:
     """Return the rule that hits this request, if one does; a rule that is spent then is taken out."""
-    for rule in rules:
-        if rule.hit(method, path):
-            if rule.is_spent:
-                rules.remove(rule)
-            return rule
-    return None
+    hit = next((rule for rule in rules if rule.hit(method, path)), None)
+    if hit is not None and hit.is_spent:
+        rules.remove(hit)
+    return hit

@@ -134,18 +134,14 @@ class Group:
 
     def add(self, participant_ids: Iterable[str], now: float) -> None:
         """Take in those who are not members yet."""
-        self._prepare_change(now)
-        members = self.members()
-        for participant_id in participant_ids:
-            members.setdefault(participant_id, now)
-        self._note_count(now)
+        self.settle(now)
+        self.replace([*self.members(), *participant_ids], now)
 
     def remove(self, participant_ids: Iterable[str], now: float) -> None:
         """Take out those who are members."""
-        self._prepare_change(now)
-        members = self.members()
-        for participant_id in participant_ids:
-            members.pop(participant_id, None)
+        self.settle(now)
+        gone = set(participant_ids)
+        self.replace([participant_id for participant_id in self.members() if participant_id not in gone], now)
 
     def replace(self, participant_ids: Iterable[str], now: float) -> None:
         """Make these the members, and nobody else; who stays keeps the moment of joining."""

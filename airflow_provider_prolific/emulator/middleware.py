@@ -9,6 +9,7 @@ import re
 import time
 import traceback
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -173,46 +174,57 @@ class FaultMiddleware:
 
     async def _spoil(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         if isinstance(fault, AnswerFault):
-            await fault.answer()(scope, receive, send)
-        elif isinstance(fault, SlowFault):
-            await asyncio.sleep(fault.seconds)
-            await self._application(scope, receive, send)
+            answer = fault.answer()
+            if fault.kind == "raw":
+                await _close(scope, receive, bytes(answer.body))
+            else:
+                await answer(scope, receive, send)
         elif fault.kind == "ignored_scope":
             await self._application({**scope, IGNORE_SCOPE: True}, receive, send)
-        elif fault.kind == "truncate":
-            await self._truncate(scope, receive, send)
-        elif fault.kind == "lost_answer":
-            await self._record(scope, receive)
+        elif fault.kind == "disconnect":
             await _close(scope, receive)
+        elif isinstance(fault, SlowFault) and fault.kind == "slow":
+            await asyncio.sleep(fault.seconds)
+            await self._application(scope, receive, send)
         else:
-            await _close(scope, receive)
+            await self._spoil_true_answer(fault, scope, receive, send)
 
-    async def _record(self, scope: Scope, receive: Receive) -> list[Message]:
-        """Let the application answer, and keep the answer back."""
+    async def _spoil_true_answer(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         messages: list[Message] = []
 
         async def keep(message: Message) -> None:
             messages.append(message)
 
         await self._application(scope, receive, keep)
-        return messages
-
-    async def _truncate(self, scope: Scope, receive: Receive, send: Send) -> None:
-        start, *parts = await self._record(scope, receive)
+        start, *parts = messages
         body = b"".join(part.get("body", b"") for part in parts)
-        await send(start)
-        if not body:  # nothing to cut, as in a 204
-            await send({"type": "http.response.body", "body": b""})
+        if fault.kind == "lost_answer":
+            await _close(scope, receive)
             return
-        await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
-        await _close(scope, receive)
+        await send(start)
+        if isinstance(fault, SlowFault):
+            for number in range(len(body)):
+                await send({"type": "http.response.body", "body": body[number : number + 1], "more_body": True})
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(fault.seconds):
+                        await _wait_for_disconnect(receive)
+                        return
+        elif body:  # in a 204 there is nothing to cut
+            await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+            await _close(scope, receive)
+            return
+        await send({"type": "http.response.body", "body": b""})
 
 
-async def _close(scope: Scope, receive: Receive) -> None:
+async def _close(scope: Scope, receive: Receive, last_words: bytes = b"") -> None:
     """Close the connection after what has been sent so far, and let the server notice it."""
     transport = _transports.get(tuple(scope["client"]))
-    if transport is None:  # the client was faster
-        return
-    transport.close()
+    if transport is not None:  # else the client was faster
+        transport.write(last_words)
+        transport.close()
+    await _wait_for_disconnect(receive)
+
+
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -40,29 +40,26 @@ Rate = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
 
 
 class Settings(Model):
-    """How the imitated API behaves.
+    """How the imitated API behaves; ``EmulatorClient.set`` says what each word means."""
 
-    ``paging``
-        ``"full"``, or ``"none"``: all rows at once and no metadata.
-    ``max_limit``
-        The largest page.
-    ``ignore_scope``
-        Listings show another workspace's groups.
-    ``ignore_active``
-        Listings show live and deleted groups, whatever was asked for.
-    """
-
-    paging: Literal["full", "none"] = "full"
+    paging: Literal["full", "count", "links", "bare", "none"] = "full"
     max_limit: Annotated[int, Field(ge=1, le=MAX_GROUPS)] = 200
+    past_end: Literal["empty", "404"] = "empty"
+    scope_spelling: Literal["both", "flat", "brackets"] = "both"
     ignore_scope: bool = False
     ignore_active: bool = False
+    slashless_get: bool = True
+    project_owner: bool = True
+    empty_description: bool = True
+    tell_deleted: bool = True
+    empty_success: bool = False
 
 
 class GroupFields(Model):
     """A participant group to be made."""
 
     name: Text
-    description: LongText | None = None
+    description: AnyText | None = None
     workspace_id: Text | None = None
     organisation_id: Text | None = None
     project_id: Text | None = None

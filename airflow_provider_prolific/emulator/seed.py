@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import FailFast, Field, ValidationError, model_validator
 
-from airflow_provider_prolific.emulator.errors import in_words, problem
+from airflow_provider_prolific.emulator.errors import in_words
 from airflow_provider_prolific.emulator.models import MAX_GROUPS, GroupFields, Model, Settings, Text, Texts
 from airflow_provider_prolific.text import shorten
 
@@ -134,8 +134,6 @@ def check_seed(document: object) -> Seed:
         return Seed.model_validate(document)
     except ValidationError as refused:
         error = refused.errors()[0]
-        if error["loc"] == () and error["type"] == "value_error":
-            raise SeedError(problem(error)) from None
         raise SeedError(in_words("the seed", document, error["loc"], error)) from None
 
 

@@ -3,8 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_prolific.emulator.errors import ApiError, not_found
 from airflow_provider_prolific.emulator.groups import Group, is_known_participant
@@ -14,8 +13,7 @@ from airflow_provider_prolific.emulator.seed import Seed, SeedGroup, User
 UNKNOWN_PARTICIPANT = 140003
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """What a listing is asked for: ``workspace_id`` or ``project_id``, and its id."""
 
     field: str
@@ -69,10 +67,6 @@ class State:
     def default_workspace_id(self) -> str:
         """The first workspace that the default token's user sees, or simply the first."""
         return next(iter((*self.tokens[self.default_token].workspaces, *self.workspaces)))
-
-    def rotate_token(self, token: str, new_token: str) -> None:
-        """Put a new token in the place of one that was known."""
-        self.tokens = {new_token if old == token else old: user for old, user in self.tokens.items()}
 
     def _may_see(self, user: User, group: Group) -> bool:
         if group.organisation_id is not None:
@@ -148,16 +142,3 @@ class State:
         if unknown:
             problem = f"No such participant: {', '.join(unknown)[:1000]}"
             raise ApiError(400, {"participant_ids": [problem]}, UNKNOWN_PARTICIPANT)
-
-    def send_message(self, user: User, group: Group, body: str, study_id: str | None) -> None:
-        """Keep a message to a group's members."""
-        self.messages.append(
-            {
-                "participant_group_id": group.id,
-                "body": body,
-                "study_id": study_id,
-                "sender_id": user.id,
-                "recipient_count": group.participant_count,
-                "sent_at": self.clock(),
-            }
-        )

@@ -58,11 +58,23 @@ class TestTokens:
 
 
 class TestRoutes:
-    @pytest.mark.parametrize(
-        "path", ["users/me", "participant-groups", f"participant-groups/{MISSING}", "nothing/", ""]
-    )
-    def test_an_unknown_path_and_a_missing_slash_are_not_found(self, api, path):
+    @pytest.mark.parametrize("path", ["nothing/", "", f"participant-groups/{MISSING}", "studies//"])
+    def test_an_unknown_path_is_not_found(self, api, path):
         api.error(api.call("GET", path, allow_redirects=False), 404)
+
+    PATHS = ("users/me", f"participant-groups?workspace_id={MEMORY_LAB}", "studies/64d000000000000000000003")
+
+    @pytest.mark.parametrize("path", [*PATHS, "participant-groups/64e000000000000000000001/participants"])
+    def test_a_get_is_served_without_the_slash_unless_that_is_switched_off(self, api, prolific_emulator, path):
+        assert api.call("GET", path, allow_redirects=False).status_code == 200
+        prolific_emulator.set(slashless_get=False)
+        api.error(api.call("GET", path, allow_redirects=False), 404)
+
+    def test_other_calls_need_the_slash(self, api, prolific_emulator):
+        for method, path in (("POST", "participant-groups"), ("DELETE", "participant-groups/64e000000000000000000001")):
+            assert api.call(method, path, json={"name": "New"}, allow_redirects=False).status_code == 404
+        assert prolific_emulator.state()["group_count"] == 13
+        assert not prolific_emulator.group("64e000000000000000000001")["is_deleted"]
 
     @pytest.mark.parametrize(("method", "path"), [("DELETE", GROUPS), ("PUT", GROUPS), ("POST", "users/me/")])
     def test_a_wrong_method_is_refused_in_the_same_shape(self, api, method, path):
@@ -144,6 +156,23 @@ class TestListing:
         page = api.get(GROUPS, workspace_id=MEMORY_LAB).json()
         assert {group["workspace_id"] for group in page["results"]} == {LANGUAGE_LAB}
 
+    @pytest.mark.parametrize(
+        ("spelling", "read", "unread"),
+        [("flat", "workspace_id", "filter[workspace_id]"), ("brackets", "filter[workspace_id]", "workspace_id")],
+    )
+    def test_one_spelling_of_the_scope_can_be_switched_off(self, api, prolific_emulator, spelling, read, unread):
+        prolific_emulator.set(scope_spelling=spelling)
+        page = api.get(GROUPS, **{read: LANGUAGE_LAB, unread: MEMORY_LAB}).json()
+        assert names(page) == ["Bilingual readers", "Monolingual readers"]
+        assert "filter" in api.error(api.get(GROUPS, **{unread: LANGUAGE_LAB}), 400)["detail"]
+
+    @pytest.mark.parametrize(
+        ("search", "count"), [("quota", 4), ("MEN 40+", 2), ("Quota: men 40+", 1), ("zebra", 0), ("", 9)]
+    )
+    def test_search_selects_by_a_part_of_the_name(self, api, search, count):
+        page = api.shape(api.get(GROUPS, workspace_id=MEMORY_LAB, search=search), 200, "page")
+        assert len(page["results"]) == page["meta"]["count"] == count
+
     def test_ignore_active_shows_live_and_deleted_groups(self, api, prolific_emulator):
         prolific_emulator.set(ignore_active=True)
         assert len(api.get(GROUPS, workspace_id=MEMORY_LAB, active="true").json()["results"]) == 9
@@ -206,6 +235,29 @@ class TestPaging:
         answer = api.get(GROUPS, workspace_id=LANGUAGE_LAB, limit=10, offset=5)
         assert len(api.shape(answer, 200, "unpaged")["results"]) == 232
 
+    @pytest.mark.parametrize(
+        ("paging", "keys", "meta"),
+        [
+            ("count", {"results", "meta"}, {"count": 232}),
+            ("links", {"results", "meta", "_links"}, {}),
+            ("bare", {"results"}, 0),
+        ],
+    )
+    def test_paging_leaves_out_a_part_of_the_metadata(self, api, prolific_emulator, paging, keys, meta):
+        prolific_emulator.set(paging=paging)
+        page = api.get(GROUPS, workspace_id=LANGUAGE_LAB, limit=100, offset=200).json()
+        assert (page.keys(), len(page["results"]), page.get("meta", 0)) == (keys, 32, meta)
+
+    @pytest.mark.parametrize(("offset", "status"), [(0, 200), (231, 200), (232, 404), (500, 404)])
+    def test_a_page_behind_the_last_one_can_be_not_found(self, api, prolific_emulator, offset, status):
+        prolific_emulator.set(past_end="404")
+        assert api.get(GROUPS, workspace_id=LANGUAGE_LAB, offset=offset).status_code == status
+
+    def test_the_first_page_is_found_where_there_is_no_group(self, api, prolific_emulator):
+        prolific_emulator.set(past_end="404")
+        page = api.get(GROUPS, workspace_id=LANGUAGE_LAB, search="nothing of the kind")
+        assert api.shape(page, 200, "page")["results"] == []
+
 
 class TestCreate:
     def test_a_created_group_is_listed_with_what_was_sent(self, api):
@@ -249,11 +301,29 @@ class TestCreate:
         detail = api.error(api.call("POST", GROUPS, json=body), 400)["detail"]
         assert list(detail) == [field]
 
+    def test_a_group_may_belong_to_a_project_unless_that_is_switched_off(self, api, prolific_emulator):
+        body = {"name": "New", "project_id": LEGACY_PROJECT}
+        group = api.shape(api.call("POST", GROUPS, json=body), 201, "group")
+        assert (group["workspace_id"], group["project_id"]) == (None, LEGACY_PROJECT)
+        assert group in api.get(GROUPS, project_id=LEGACY_PROJECT).json()["results"]
+        prolific_emulator.set(project_owner=False)
+        assert list(api.error(api.call("POST", GROUPS, json=body), 400)["detail"]) == ["workspace_id"]
+
+    @pytest.mark.parametrize("description", ["", " "])
+    def test_a_description_may_be_empty_unless_that_is_switched_off(self, api, prolific_emulator, description):
+        body = {"name": "New", "workspace_id": LANGUAGE_LAB, "description": description}
+        assert api.shape(api.call("POST", GROUPS, json=body), 201, "group")["description"] == description
+        prolific_emulator.set(empty_description=False)
+        assert list(api.error(api.call("POST", GROUPS, json=body), 400)["detail"]) == ["description"]
+        assert api.call("POST", GROUPS, json={**body, "description": None}).status_code == 201
+
     @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff"])
     def test_a_body_that_is_no_json_object_is_refused(self, api, body):
         api.error(api.call("POST", GROUPS, data=body), 400)
 
-    @pytest.mark.parametrize("owner", [{"workspace_id": MISSING}, {"organisation_id": MISSING}])
+    @pytest.mark.parametrize(
+        "owner", [{"workspace_id": MISSING}, {"organisation_id": MISSING}, {"project_id": MISSING}]
+    )
     def test_an_owner_out_of_sight_is_not_found(self, api, owner):
         api.error(api.call("POST", GROUPS, json={"name": "New", **owner}), 404)
 
@@ -321,6 +391,15 @@ class TestOneGroup:
         body = {"participant_ids": [PARTICIPANT]}
         api.error(api.call(method, f"{GROUPS}{group_id}/{path}", json=body), 404)
 
+    def test_a_deleted_groups_own_answer_may_not_say_so(self, api, prolific_emulator):
+        prolific_emulator.set(tell_deleted=False)
+        group_id = prolific_emulator.group_id("Old pilot")
+        group = api.get(f"{GROUPS}{group_id}/").json()
+        assert group["name"] == "Old pilot"
+        assert "is_deleted" not in group
+        assert api.get(GROUPS, workspace_id=MEMORY_LAB, active="false").json()["results"][0]["is_deleted"]
+        api.error(api.call("DELETE", f"{GROUPS}{group_id}/"), 404)
+
     def test_the_members_of_a_deleted_group_stay_readable(self, api, prolific_emulator):
         group_id = prolific_emulator.group_id("Old pilot")
         assert len(api.get(f"{GROUPS}{group_id}/participants/").json()["results"]) == 8
@@ -348,6 +427,14 @@ class TestParticipants:
         body = {"participant_ids": [PARTICIPANT, UNKNOWN_PARTICIPANT]}
         membership = api.shape(api.call("DELETE", url, json=body), 200, "membership")
         assert member_ids(membership) == [ANOTHER_PARTICIPANT]
+
+    def test_adding_and_removing_may_answer_without_a_body(self, api, group_id, prolific_emulator):
+        prolific_emulator.set(empty_success=True)
+        for method, count in (("POST", 1), ("DELETE", 0)):
+            body = {"participant_ids": [PARTICIPANT]}
+            answer = api.call(method, f"{GROUPS}{group_id}/participants/", json=body)
+            assert (answer.status_code, answer.content) == (200, b"")
+            assert len(prolific_emulator.members(group_id)) == count
 
     @pytest.mark.parametrize("unknown", [UNKNOWN_PARTICIPANT, "somebody", "", PARTICIPANT.upper() + "\n"])
     def test_one_unknown_participant_and_nobody_is_added(self, api, group_id, unknown):

@@ -126,6 +126,48 @@ def test_body_answers_with_any_text_status_and_type(api, prolific_emulator):
     assert answer.headers["Content-Type"] == "text/plain"
 
 
+def test_body_answers_with_any_bytes(api, prolific_emulator):
+    prolific_emulator.add_fault("body", hex="7b22eda080", count=1)
+    assert api.get("users/me/").content == b'{"\xed\xa0\x80'
+    prolific_emulator.add_fault("body", text="\ud800")
+    assert api.get("users/me/").content == b"\xed\xa0\x80"
+
+
+@pytest.mark.parametrize("kind", ["status", "html", "body", "empty"])
+def test_an_answer_that_is_made_up_can_carry_headers(api, prolific_emulator, kind):
+    fields = {"status": {"status": 500}, "body": {"json": 1}}.get(kind, {})
+    prolific_emulator.add_fault(kind, **fields, headers={"X-Request-Id": "a b", "Location": "/elsewhere"})
+    answer = api.call("GET", "users/me/", allow_redirects=False)
+    assert (answer.headers["X-Request-Id"], answer.headers["Location"]) == ("a b", "/elsewhere")
+
+
+def test_raw_is_the_whole_answer(api, prolific_emulator):
+    whole = b"HTTP/1.1 299 Odd reason\r\nX: \xff\r\n\r\nabc"
+    prolific_emulator.add_fault("raw", hex=whole.hex(), count=1)
+    assert raw_answer(api) == whole
+    prolific_emulator.add_fault("raw", text="HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", count=1)
+    answer = api.get("users/me/")
+    assert (answer.reason, answer.json()) == ("OK", {})
+
+
+def test_trickle_gives_the_true_answer_byte_by_byte(api, prolific_emulator):
+    whole = api.get("users/me/").content
+    prolific_emulator.add_fault("trickle", seconds=0.01)
+    with api.session.get(f"{api.url}/api/v1/users/me/", stream=True, timeout=10) as answer:
+        started = time.monotonic()
+        received = list(answer.raw.stream(1))
+    assert b"".join(received) == whole
+    assert time.monotonic() - started >= 0.01 * (len(whole) - 1)
+
+
+def test_trickle_ends_when_the_client_has_gone(api, prolific_emulator):
+    prolific_emulator.add_fault("trickle", seconds=3600)
+    with pytest.raises(requests.RequestException):
+        api.session.get(f"{api.url}/api/v1/users/me/", timeout=0.3).content  # noqa: B018
+    assert prolific_emulator.requests()[0]["status"] == 200
+    assert "Traceback" not in prolific_emulator.output()
+
+
 def test_ignored_scope_answers_a_listing_with_another_workspaces_groups(api, prolific_emulator):
     prolific_emulator.add_fault("ignored_scope", count=1)
     rows = api.get(GROUPS, workspace_id=MEMORY_LAB).json()["results"]
@@ -220,11 +262,16 @@ def test_the_first_rule_that_hits_wins_and_the_next_takes_over():
         ("status", {}, "status: status is missing"),
         ("status", {"status": 200}, "status must be greater than or equal to 400, not 200"),
         ("status", {"status": "500"}, "status must be a valid integer, not '500'"),
+        ("html", {"headers": {"a b": "c"}}, "headers"),
+        ("html", {"headers": {"a": "b\r\nc"}}, "headers: a must be what a header can hold"),
+        ("raw", {}, "raw needs json, text or hex"),
+        ("body", {"hex": "0"}, "hex must match"),
+        ("trickle", {}, "seconds is missing"),
         ("html", {"retry_after": "a\r\nb"}, "retry_after must be what a header can hold"),
         ("slow", {}, "seconds is missing"),
         ("slow", {"seconds": -1}, "seconds must be"),
-        ("body", {}, "give json or text"),
-        ("body", {"json": 1, "text": "x"}, "give json or text"),
+        ("body", {}, "body needs json, text or hex"),
+        ("body", {"json": 1, "text": "x"}, "body needs json, text or hex"),
         ("empty", {"seconds": 1}, "empty: seconds is not known here"),
         ("empty", {"path": "("}, "path must be a regular expression"),
         ("empty", {"count": 0}, "count must be"),
