@@ -1,5 +1,6 @@
-"""One Airflow home for the whole run, set before anything imports Airflow; and the emulator's fixtures."""
+"""An Airflow home for each process that runs tests, set before anything imports Airflow; the emulator's fixtures."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -31,9 +32,27 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def airflow_db() -> None:
-    """A migrated metadata database in the run's own Airflow home."""
-    migrated = subprocess.run(
-        [sys.executable, "-m", "airflow", "db", "migrate"], capture_output=True, text=True, check=False
-    )
-    assert migrated.returncode == 0, migrated.stdout + migrated.stderr
+def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A metadata database in its first state, to be copied; made once for all processes that run tests."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    database = folder / "airflow.db"
+    with (folder / "airflow.db.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not database.exists():
+            migrated = subprocess.run(
+                [sys.executable, "-m", "airflow", "db", "migrate"],
+                env=os.environ | {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}"},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert migrated.returncode == 0, migrated.stdout + migrated.stderr
+    return database
+
+
+@pytest.fixture(scope="session")
+def airflow_db(migrated_database: Path) -> None:
+    """A migrated metadata database in the Airflow home."""
+    shutil.copy(migrated_database, HOME)

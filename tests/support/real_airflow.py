@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import sqlite3
@@ -47,6 +48,7 @@ class RealAirflow:
     :param dags_folder: Where the DAG files are.
     :param python: The Python whose Airflow it is; by default this one.
     :param components: Which components to start; by default those that tasks need.
+    :param migrated_database: A SQLite database in its first state, which is copied; by default one is made.
     :param settings: Further environment, such as ``AIRFLOW_CONN_PROLIFIC_DEFAULT``.
     """
 
@@ -57,9 +59,12 @@ class RealAirflow:
         *,
         python: str | Path = sys.executable,
         components: Sequence[str] | None = None,
+        migrated_database: Path | None = None,
         **settings: str,
     ) -> None:
         self.home = home
+        self.dags_folder = dags_folder
+        self.migrated_database = migrated_database
         self.python = str(python)
         if components is None:
             components = ["scheduler", "triggerer"]
@@ -110,9 +115,12 @@ class RealAirflow:
     # -- components -------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Migrate the database and start every component; return when Airflow can run tasks."""
+        """Make the database and start every component; return when Airflow can run tasks."""
         self.home.mkdir(parents=True, exist_ok=True)
-        self.command("db", "migrate")
+        if self.migrated_database:
+            shutil.copy(self.migrated_database, self.database)
+        else:
+            self.command("db", "migrate")
         for component in self.components:
             self.start_component(component)
         if "api-server" in self.components or "webserver" in self.components:

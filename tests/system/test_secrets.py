@@ -6,12 +6,15 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from real_airflow import AIRFLOW_2, RealAirflow
 
 from airflow_provider_prolific.emulator import Emulator
 from airflow_provider_prolific.hooks.prolific import ProlificHook
+
+pytestmark = pytest.mark.skipif(AIRFLOW_2, reason="with SQLite Airflow 2.11 runs one task at a time: too slow")
 
 #: Made up for the DAG below, so that a hit in a log can only come from our code.
 PARTICIPANT_IDS = [f"5e{number:022x}" for number in range(20)]
@@ -80,7 +83,9 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="module")
-def airflow(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
+def airflow(
+    emulator: Emulator, tmp_path_factory: pytest.TempPathFactory, migrated_database: Path
+) -> Iterator[RealAirflow]:
     """Airflow after both DAGs have run; one connection has a token that is revoked while its sensor waits."""
     folder = tmp_path_factory.mktemp("airflow")
     dags = folder / "dags"
@@ -96,7 +101,7 @@ def airflow(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "AIRFLOW_CONN_PROLIFIC_CLOSED": re.sub(r":\d+\"", ':1"', good),
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
     }
-    with RealAirflow(folder / "home", dags, **settings) as airflow:
+    with RealAirflow(folder / "home", dags, migrated_database=migrated_database, **settings) as airflow:
         airflow.trigger("works", "run")
         airflow.trigger("fails", "run")
         airflow.wait_for("a wait to be deferred", lambda: airflow.task_states("fails", "run")["dies", -1] == "deferred")
@@ -175,6 +180,3 @@ def test_no_error_and_none_of_its_causes_says_the_token(
     emulator.add_fault(kind, **echoing)
 
     assert emulator.token not in errors()
-
-
-pytestmark = pytest.mark.skipif(AIRFLOW_2, reason="with SQLite Airflow 2.11 runs one task at a time: too slow")

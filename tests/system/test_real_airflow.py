@@ -1,0 +1,168 @@
+"""Deferred waits through a real scheduler, worker and triggerer."""
+
+import json
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from real_airflow import AIRFLOW_2, RealAirflow
+
+from airflow_provider_prolific.emulator import Emulator
+from airflow_provider_prolific.version_compat import HAS_EVENT_TRIGGERS
+
+ROOT = Path(__file__).parent.parent.parent
+BEAT = 5  # seconds, as in the DAGs below
+# From 3.3 on Airflow remembers for a watcher what it announced; before, a restarted triggerer announces it once more.
+HAS_ASSET_STORE = version("apache-airflow") >= "3.3"
+EXPECTED_RUNS = 2 if HAS_ASSET_STORE else 3
+
+DAGS = """
+from datetime import datetime
+try:
+    from airflow.sdk import DAG
+except ImportError:
+    from airflow.models.dag import DAG
+from airflow_provider_prolific.sensors.participant_groups import ProlificParticipantGroupSensor
+
+for count in (20, 200):
+    with DAG(f"wait_{count}", schedule=None, start_date=datetime(2026, 1, 1), max_active_tasks=count):
+        ProlificParticipantGroupSensor.partial(
+            task_id="wait", participant_group="Filling", deferrable=True, poke_interval=5, timeout=900
+        ).expand(target_count=[100] * count)
+
+# Airflow itself may lose a task that it reschedules within a few seconds, so looks are far apart here.
+with DAG("modes", schedule=None, start_date=datetime(2026, 1, 1), default_args={"poke_interval": 12}):
+    for name, mode in (("reschedule", dict(mode="reschedule")), ("deferred", dict(deferrable=True))):
+        ProlificParticipantGroupSensor(
+            task_id=f"{name}_reached", participant_group="Filling", target_count=20, timeout=600, **mode
+        )
+        for end, soft_fail in (("late", False), ("late_soft", True)):
+            ProlificParticipantGroupSensor(
+                task_id=f"{name}_{end}", participant_group="Filling", target_count=99, timeout=6,
+                soft_fail=soft_fail, **mode
+            )
+"""
+
+
+@pytest.fixture(scope="module")
+def airflow(
+    prolific_emulator_process: Emulator, tmp_path_factory: pytest.TempPathFactory, migrated_database: Path
+) -> Iterator[RealAirflow]:
+    folder = tmp_path_factory.mktemp("airflow")
+    dags = folder / "dags"
+    dags.mkdir()
+    (dags / "waits.py").write_text(DAGS)
+    settings = {
+        "AIRFLOW_CONN_PROLIFIC_DEFAULT": prolific_emulator_process.connection_json(),
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2",  # how soon a file that is added later is found
+        "WAREHOUSE": str(folder / "warehouse.sqlite"),
+    }
+    with RealAirflow(folder / "home", dags, migrated_database=migrated_database, **settings) as airflow:
+        yield airflow
+
+
+def test_waits_end_alike_in_reschedule_and_deferred_mode(prolific_emulator: Emulator, airflow: RealAirflow) -> None:
+    group_id = prolific_emulator.create_group("Filling")
+    airflow.trigger("modes", "run")
+    prolific_emulator.set_group(group_id, growth_per_second=1, growth_limit=20)
+    airflow.wait_for_run("modes", "run", seconds=240)
+    states = airflow.task_states("modes", "run")
+    values = [
+        airflow.xcom("modes", "run", task_id)
+        for (task_id, _), state in sorted(states.items(), reverse=True)
+        if task_id.endswith("_reached") and state == "success"
+    ]
+
+    assert {task_id: state for (task_id, _), state in states.items()} == {
+        f"{mode}_{end}": state
+        for mode in ("reschedule", "deferred")
+        for end, state in {"reached": "success", "late": "failed", "late_soft": "skipped"}.items()
+    }
+    assert values == 2 * [
+        [{"id": group_id, "name": "Filling", "participant_count": 20, "target_count": 20, "reached": True}]
+    ]
+
+
+@pytest.mark.skipif(AIRFLOW_2, reason="with SQLite Airflow 2.11 runs one task at a time")
+@pytest.mark.skipif(version("apache-airflow").startswith("3.0."), reason="so many tasks lock Airflow 3.0's SQLite")
+@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.full)])
+def test_many_sensors_share_their_polls_and_resume_within_two_beats(
+    count: int, prolific_emulator: Emulator, airflow: RealAirflow
+) -> None:
+    group_id = prolific_emulator.create_group("Filling", participant_count=99)
+    dag_id = f"wait_{count}"
+
+    def deferred() -> int:
+        rows = airflow.query("SELECT count(*) FROM task_instance WHERE dag_id = ? AND state = 'deferred'", dag_id)
+        return int(rows[0][0])
+
+    airflow.trigger(dag_id, "one")
+    airflow.wait_for("the deferred sensors", lambda: deferred() == count, seconds=400)
+    prolific_emulator.clear_requests()
+    time.sleep(4 * BEAT)
+    requests = prolific_emulator.request_count()
+    prolific_emulator.set_group(group_id, participant_count=100)
+    reached = time.monotonic()
+    airflow.wait_for("the triggers to fire", lambda: deferred() == 0, seconds=120)
+    delay = time.monotonic() - reached
+
+    assert 3 <= requests <= 5
+    assert delay <= 2 * BEAT
+    assert airflow.wait_for_run(dag_id, "one", seconds=400) == "success"
+
+
+@pytest.mark.skipif(not HAS_EVENT_TRIGGERS, reason="event-driven scheduling came with Airflow 3")
+def test_runs_start_once_for_each_milestone_also_across_a_triggerer_restart(
+    prolific_emulator: Emulator, airflow: RealAirflow
+) -> None:
+    group_id = prolific_emulator.group_id("Screened adults")
+
+    def set_count(count: int) -> None:
+        prolific_emulator.set_group(group_id, participant_count=count, growth_per_second=0)
+
+    def runs(state: str = "%") -> int:
+        sql = "SELECT count(*) FROM dag_run WHERE dag_id = 'woken_by_growth' AND state LIKE ?"
+        return int(airflow.query(sql, state)[0][0])
+
+    set_count(5)
+    shutil.copy(ROOT / "example_dags" / "woken_by_growth.py", airflow.dags_folder)
+    airflow.wait_for("the watcher's first look", prolific_emulator.request_count, seconds=90)
+    assert runs("success") == 0
+    set_count(23)
+    airflow.wait_for("the first run", lambda: runs("success") == 1, seconds=90)
+    airflow.stop_component("triggerer")
+    looks = prolific_emulator.request_count()
+    airflow.start_component("triggerer")
+    airflow.wait_for("the restarted watcher", lambda: prolific_emulator.request_count() >= looks + 3, seconds=90)
+    set_count(15)
+    time.sleep(4)
+    set_count(45)
+    airflow.wait_for("the second run", lambda: runs("success") == EXPECTED_RUNS, seconds=90)
+    time.sleep(10)
+
+    extras = [json.loads(extra)["payload"] for (extra,) in airflow.query("SELECT extra FROM asset_event")]
+    with closing(sqlite3.connect(airflow.environment["WAREHOUSE"])) as warehouse:
+        [(loaded,)] = warehouse.execute("SELECT count(*) FROM screened").fetchall()
+    assert runs() == EXPECTED_RUNS
+    assert loaded == 53  # 23, of whom 8 left again, and the 30 who came later
+    summary = [
+        (extra["milestone"], extra["participant_count"], extra["previous_participant_count"]) for extra in extras
+    ]
+    if HAS_ASSET_STORE:
+        assert summary == [(20, 23, None), (40, 45, 23)]
+    else:
+        assert summary == [(20, 23, None), (20, 23, None), (40, 45, 23)]
+    assert extras[0] == {
+        "id": group_id,
+        "name": "Screened adults",
+        "participant_count": 23,
+        "milestone": 20,
+        "milestones": [20],
+        "previous_participant_count": None,
+    }
