@@ -28,12 +28,15 @@ with DAG("links", schedule=None, start_date=datetime(2026, 1, 1)) as dag:
             task_id=task_id, participant_group=name, target_count=41 if deferrable else 1, deferrable=deferrable,
             poke_interval=1
         )
-    ProlificListParticipantGroupsOperator(task_id="list")
+    ProlificListParticipantGroupsOperator(task_id="one", filter={"workspace_id": "64a000000000000000000002"})
+    ProlificListParticipantGroupsOperator(task_id="several")
 """
 
 
 @pytest.fixture
-def link_of(prolific: Emulator, run_dag: Callable[..., Any]) -> Callable[[str], str | None]:
+def link_of(
+    prolific: Emulator, capfd: pytest.CaptureFixture[str], run_dag: Callable[..., Any]
+) -> Callable[[str], str | None]:
     prolific.set_group(prolific.group_id("Wave 1 completed"), growth_per_second=0.5, growth_limit=41)
     run = run_dag(DAG_FILE)
     assert run.state == "success"
@@ -47,10 +50,14 @@ def link_of(prolific: Emulator, run_dag: Callable[..., Any]) -> Callable[[str], 
     return link
 
 
-def test_link_leads_to_the_study_that_fills_the_group(link_of: Callable[[str], str | None]) -> None:
+def test_link_leads_to_the_one_study_that_fills_the_groups(
+    link_of: Callable[[str], str | None], capfd: pytest.CaptureFixture[str]
+) -> None:
     pages = "https://app.prolific.com/researcher/workspaces/studies/"
 
     assert link_of("fed") == f"{pages}64d000000000000000000002"
     assert link_of("fed_deferred") == f"{pages}64d000000000000000000002"
-    assert link_of("list") == f"{pages}64d000000000000000000001"
+    assert link_of("one") == f"{pages}64d000000000000000000003"
     assert not link_of("unfed")
+    assert not link_of("several")
+    assert "XCom not found" not in "".join(capfd.readouterr())  # Airflow's error for an XCom that a link misses
