@@ -1,16 +1,12 @@
-"""What the unit tests share: a connection, participant groups, a mocked API, a local HTTP server and a recorded log."""
+"""What the unit tests share: a connection, participant groups, a mocked API, a clock and a recorded log."""
 
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
 
 import hypothesis
 import pytest
@@ -106,103 +102,6 @@ class MockedApi(responses.RequestsMock):
 def api() -> Iterator[MockedApi]:
     with MockedApi(assert_all_requests_are_fired=False) as mocked:
         yield mocked
-
-
-@dataclass
-class Answer:
-    """What the local server is to answer; ``cut`` breaks the connection ``"before"`` the answer or ``"within"`` it."""
-
-    status: int = 200
-    body: bytes = b"{}"
-    headers: dict[str, str] = field(default_factory=dict)
-    cut: str | None = None
-
-
-@dataclass
-class Asked:
-    """What the local server was asked."""
-
-    method: str
-    target: str
-    headers: dict[str, str]
-    body: bytes
-    client_port: int
-
-    @property
-    def path(self) -> str:
-        return urlsplit(self.target).path
-
-
-class LocalApi:
-    """A real HTTP server on loopback that gives its answers one after the other, and the last one for ever."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.asked: list[Asked] = []
-        self._answers: list[Answer] = []
-
-    def answer(self, status: int = 200, json_body: Any = None, *, times: int = 1, cut: str | None = None, **more: Any):
-        body = more.get("body", json.dumps({} if json_body is None else json_body).encode())
-        self._answers += [Answer(status, body, more.get("headers", {}), cut)] * times
-
-    def take(self, asked: Asked) -> Answer:
-        self.asked.append(asked)
-        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("do_"):
-            return self._answer
-        raise AttributeError(name)
-
-    def _answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        asked = Asked(self.command, self.path, dict(self.headers), body, self.client_address[1])
-        answer = self.server.api.take(asked)
-        if answer.cut == "before":
-            self.close_connection = True
-            return
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
-            self.send_header(name, value)
-        length = len(answer.body) + (100 if answer.cut == "within" else 0)
-        if answer.status != 204:
-            self.send_header("Content-Length", str(length))
-        self.end_headers()
-        self.wfile.write(answer.body)
-        if answer.cut == "within":
-            self.close_connection = True
-
-    def log_message(self, *args: Any) -> None:
-        """Keep the test's output clean."""
-
-
-@pytest.fixture
-def start_local_api() -> Iterator[Callable[[], LocalApi]]:
-    servers: list[ThreadingHTTPServer] = []
-
-    def start() -> LocalApi:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        server.api = LocalApi(f"http://127.0.0.1:{server.server_port}")
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        servers.append(server)
-        return server.api
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
-@pytest.fixture
-def local_api(start_local_api: Callable[[], LocalApi], connect: Callable[..., None], workspace: str) -> LocalApi:
-    """A local server, and a default connection that leads to it."""
-    api = start_local_api()
-    connect(host=api.url, extra={"workspace_id": workspace})
-    return api
 
 
 @pytest.fixture
