@@ -11,6 +11,8 @@ from airflow_provider_prolific.version_compat import BaseOperator
 from airflow_provider_prolific.waiting.group_index import GroupIndex, check_live
 
 if TYPE_CHECKING:
+    from airflow.sdk.definitions.xcom_arg import PlainXComArg
+
     from airflow_provider_prolific.arguments import TextArgument
     from airflow_provider_prolific.hooks.participant_groups import ParticipantGroup
     from airflow_provider_prolific.hooks.prolific import ProlificHook
@@ -51,6 +53,12 @@ class ProlificOperator(CheckedArguments, BaseOperator):
             kwargs.setdefault("retries", 0)
         super().__init__(**kwargs)
         self.prolific_conn_id: Any = prolific_conn_id
+
+    if TYPE_CHECKING:
+
+        @property
+        def output(self) -> PlainXComArg:
+            """The output; Airflow annotates a type that has no keys."""
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
