@@ -24,9 +24,9 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [_modules("hooks.prolific")],
-        "operators": [_modules("operators.participant_groups")],
-        "sensors": [_modules("sensors.participant_groups")],
-        "triggers": [_modules("triggers.participant_groups")],
+        "operators": [_modules("operators.participant_groups", "operators.participants", "operators.submissions")],
+        "sensors": [_modules("sensors.participant_groups", "sensors.studies")],
+        "triggers": [_modules("triggers.participant_groups", "triggers.studies")],
         "extra-links": ["airflow_provider_prolific.links.FeederStudyLink"],
         "connection-types": [
             {
@@ -54,8 +54,11 @@ def get_provider_info() -> dict[str, Any]:
     }
 
 
-def _modules(name: str) -> dict[str, Any]:
-    return {"integration-name": _INTEGRATION, "python-modules": [f"airflow_provider_prolific.{name}"]}
+def _modules(*names: str) -> dict[str, Any]:
+    return {
+        "integration-name": _INTEGRATION,
+        "python-modules": [f"airflow_provider_prolific.{name}" for name in names],
+    }
 
 
 def _text_field(label: str, description: str) -> dict[str, Any]:
