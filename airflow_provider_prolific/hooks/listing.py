@@ -55,15 +55,14 @@ class Listing(Generic[_T]):
         """Return the rows of all pages, and in words what was promised beyond them, if anything."""
         rows: dict[str, _T] = {}
         self._memory_left = self._limits.memory_bytes
-        offset = number = promised = 0
+        number = promised = 0
         while True:
             number += 1
-            page, new_rows = self._read_page(self._paging(offset, number), len(rows))
+            page, new_rows = self._read_page(self._paging(len(rows), number), len(rows))
             brings_new = not new_rows.keys() <= rows.keys()
             rows |= new_rows
             if len(rows) > self._limits.listing_rows:
                 raise self._too_much(f"{self._limits.listing_rows:,} rows", len(rows))
-            offset += len(page.rows)
             # Where the total falls, a row went, and others moved to a page that had been read already.
             promised = max(promised, page.total or 0)
             is_short = len(rows) < promised
