@@ -55,7 +55,7 @@ def create() -> dict[str, Any]:
 
 
 def test_two_creations_at_once_are_told_by_the_next_one(emulator: Emulator) -> None:
-    emulator.add_fault("slow", seconds=1, method="GET", count=2)  # so that neither sees the other's
+    emulator.add_fault("slow", seconds=1, method="POST", count=2)  # so that both have looked before either creates
 
     first, second = at_once(create, create)
 
