@@ -74,11 +74,11 @@ class ProlificOperator(CheckedArguments, BaseOperator):
         arguments = self.checked_arguments()
         with ProlificHook(self.prolific_conn_id) as hook:
             result = self.perform(hook, **arguments)
-        if self.multiple_outputs and self.do_xcom_push and context and "ti" in context:
+        if self.returns_dict and self.do_xcom_push and context and "ti" in context:
             for key, value in result.items():
                 if value is not None:
                     context["ti"].xcom_push(key=key, value=value)
-            self.multiple_outputs = False  # done: Airflow would push the nulls as well
+            self.multiple_outputs = False  # Airflow would push the nulls as well
         return result
 
     def perform(self, hook: ProlificHook, *args: Any, **arguments: Any) -> Any:
