@@ -52,6 +52,7 @@ class ProlificOperator(CheckedArguments, BaseOperator):
             # Not named in the signature: Airflow would fill it from default_args before it comes here.
             kwargs.setdefault("retries", 0)
         super().__init__(**kwargs)
+        self._pushes_keys = self.returns_dict and self.multiple_outputs
         self.prolific_conn_id: Any = prolific_conn_id
 
     if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class ProlificOperator(CheckedArguments, BaseOperator):
         arguments = self.checked_arguments()
         with ProlificHook(self.prolific_conn_id) as hook:
             result = self.perform(hook, **arguments)
-        if self.returns_dict and self.do_xcom_push and context and "ti" in context:
+        if self._pushes_keys and self.do_xcom_push and context and "ti" in context:
             for key, value in result.items():
                 if value is not None:
                     context["ti"].xcom_push(key=key, value=value)
