@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_prolific.exceptions import ProlificValueError
-from airflow_provider_prolific.milestones import Milestones
+from airflow_provider_prolific.waiting.milestones import MAX_NAMED, Milestones
 
 
 @pytest.mark.parametrize(
@@ -30,9 +30,9 @@ def test_passed_milestones(
     assert Milestones(counts, every).passed(announced, count) == passed
 
 
-@given(every=st.integers(1, 50), announced=st.integers(0, 500), count=st.integers(0, 500))
+@given(every=st.integers(1, 50), announced=st.integers(0, 1500), count=st.integers(0, 1500))
 def test_step_is_the_same_as_all_its_multiples(every: int, announced: int, count: int) -> None:
-    listed = Milestones(range(every, 1001, every), None)
+    listed = Milestones(range(every, 1501, every), None)
 
     assert Milestones(None, every).passed(announced, count) == listed.passed(announced, count)
 
@@ -54,3 +54,18 @@ def test_step_is_the_same_as_all_its_multiples(every: int, announced: int, count
 def test_bad_milestones_are_refused(counts: Any, every: Any, reason: str) -> None:
     with pytest.raises(ProlificValueError, match=reason):
         Milestones(counts, every)
+
+
+@pytest.mark.parametrize("every", [1, 7, 10**6])
+def test_a_count_of_any_size_names_the_highest_milestones_at_once(every: int) -> None:
+    count = 10**18 - 1
+
+    passed = Milestones(None, every).passed(0, count)
+
+    assert len(passed) == MAX_NAMED
+    assert passed[-1] == count // every * every
+    assert passed == list(range(passed[0], count + 1, every))
+
+
+def test_of_a_long_list_the_highest_are_named_too() -> None:
+    assert Milestones(range(1, 1001), None).passed(0, 1000) == list(range(1001 - MAX_NAMED, 1001))

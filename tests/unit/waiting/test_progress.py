@@ -1,24 +1,25 @@
-"""What a wait tells people: a line when a count changes, and a sign of life now and then."""
+"""What a wait tells people: a line when a count changes, a sign of life now and then, and that it has stalled."""
 
 from __future__ import annotations
 
 import pytest
 
-from airflow_provider_prolific.progress import SILENCE_SECONDS, Progress
+from airflow_provider_prolific.exceptions import ProlificApiError, ProlificConnectionError, ProlificError
+from airflow_provider_prolific.waiting.progress import SILENCE_SECONDS, Progress, Stall, Trouble
+from airflow_provider_prolific.waiting.wait import Measure
+
+DAY = 86_400
+#: 2026-03-02 10:00 UTC.
+MORNING = 1_772_445_600
 
 
-def status(count, target=300, name="Screened adults"):
-    return {
-        "id": None if count is None else "g1",
-        "name": name,
-        "participant_count": count,
-        "target_count": target,
-        "reached": count is not None and count >= target,
-    }
+def status(count, target=300, name="adults"):
+    """How far one of the things that are waited for is."""
+    return Measure(f"{name}: {count} of {target}", count, target)
 
 
 def test_the_first_look_is_told():
-    assert Progress().line([status(120)], 0) == "'Screened adults' has 120 of 300 (40%)"
+    assert Progress().line([status(120)], 0) == "adults: 120 of 300"
 
 
 def test_a_look_that_finds_the_same_says_nothing():
@@ -32,14 +33,14 @@ def test_a_change_is_told_with_its_size():
     progress = Progress()
     progress.line([status(120)], 0)
 
-    assert progress.line([status(118)], 60) == "'Screened adults' has 118 of 300 (39%), -2"
+    assert progress.line([status(118)], 60) == "adults: 118 of 300, -2"
 
 
 def test_growth_is_told_with_an_estimate_of_when_the_target_is_reached():
     progress = Progress()
     progress.line([status(120)], 5000)
 
-    assert progress.line([status(150)], 5060) == "'Screened adults' has 150 of 300 (50%), +30, about 5 min to go"
+    assert progress.line([status(150)], 5060) == "adults: 150 of 300, +30, about 5 min to go"
 
 
 def test_the_growth_is_since_the_last_line_and_the_trend_since_the_first_look():
@@ -47,7 +48,7 @@ def test_the_growth_is_since_the_last_line_and_the_trend_since_the_first_look():
     progress.line([status(100)], 0)
     progress.line([status(200)], 100)
 
-    assert progress.line([status(220)], 120) == "'Screened adults' has 220 of 300 (73%), +20, about 1 min to go"
+    assert progress.line([status(220)], 120) == "adults: 220 of 300, +20, about 1 min to go"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_a_reached_target_needs_no_estimate():
     progress = Progress()
     progress.line([status(290)], 0)
 
-    assert progress.line([status(310)], 60) == "'Screened adults' has 310 of 300 (103%), +20"
+    assert progress.line([status(310)], 60) == "adults: 310 of 300, +20"
 
 
 def test_without_change_a_sign_of_life_comes_when_the_silence_was_long():
@@ -76,7 +77,7 @@ def test_without_change_a_sign_of_life_comes_when_the_silence_was_long():
     progress.line([status(120)], 0)
 
     assert progress.line([status(120)], SILENCE_SECONDS - 1) is None
-    assert progress.line([status(120)], SILENCE_SECONDS) == "'Screened adults' has 120 of 300 (40%)"
+    assert progress.line([status(120)], SILENCE_SECONDS) == "adults: 120 of 300"
 
 
 def test_the_silence_begins_anew_with_every_line():
@@ -90,19 +91,109 @@ def test_the_silence_begins_anew_with_every_line():
 def test_several_groups_stand_in_one_line_in_the_order_of_the_targets():
     line = Progress().line([status(1, 4, "Beta"), status(2, 4, "Alpha")], 0)
 
-    assert line == "'Beta' has 1 of 4 (25%); 'Alpha' has 2 of 4 (50%)"
+    assert line == "Beta: 1 of 4; Alpha: 2 of 4"
 
 
-def test_a_group_that_is_still_to_be_created_is_named():
-    assert Progress().line([status(None)], 0) == "'Screened adults' does not exist yet (target 300)"
-
-
-def test_a_group_that_was_created_meanwhile_counts_from_nothing():
+def test_what_was_not_there_before_counts_from_nothing():
     progress = Progress()
     progress.line([status(None)], 0)
 
-    assert progress.line([status(30)], 60).startswith("'Screened adults' has 30 of 300 (10%), +30")
+    assert progress.line([status(30)], 60).startswith("adults: 30 of 300, +30")
 
 
-def test_a_name_with_a_line_break_stays_in_its_line():
-    assert "\n" not in Progress().line([status(1, name="Screened\nadults")], 0)
+def test_what_has_no_numbers_is_told_when_its_words_change():
+    progress = Progress()
+    progress.line([Measure("study is ACTIVE")], 0)
+
+    assert progress.line([Measure("study is ACTIVE")], 60) is None
+    assert progress.line([Measure("study is PAUSED")], 120) == "study is PAUSED"
+
+
+class TestStall:
+    def test_without_a_limit_nothing_stalls(self):
+        stall = Stall(None)
+        stall.line([status(120)], 0)
+
+        assert stall.line([status(120)], 1000 * DAY) is None
+
+    def test_a_count_that_has_not_grown_for_so_long_is_told_with_the_time_since(self):
+        stall = Stall(2 * DAY)
+        stall.line([status(120)], MORNING)
+
+        assert stall.line([status(120)], MORNING + 2 * DAY - 1) is None
+        assert (
+            stall.line([status(120)], MORNING + 2 * DAY)
+            == "no growth for 2 days, since 2026-03-02 10:00 UTC: adults: 120 of 300"
+        )
+
+    def test_each_growth_begins_the_time_anew(self):
+        stall = Stall(DAY)
+        stall.line([status(120)], 0)
+        stall.line([status(121)], DAY - 1)
+
+        assert stall.line([status(121)], 2 * DAY - 2) is None
+        assert stall.line([status(121)], 2 * DAY - 1)
+
+    def test_a_count_that_falls_is_no_growth(self):
+        stall = Stall(DAY)
+        stall.line([status(120)], 0)
+
+        assert stall.line([status(119)], DAY)
+
+    def test_growth_of_what_had_its_count_already_is_none(self):
+        stall = Stall(DAY)
+        stall.line([status(300), status(5, name="elders")], 0)
+
+        assert stall.line([status(301), status(5, name="elders")], DAY).endswith("UTC: elders: 5 of 300")
+
+    def test_one_of_several_that_grows_is_enough(self):
+        stall = Stall(DAY)
+        stall.line([status(1), status(5, name="elders")], 0)
+
+        assert stall.line([status(1), status(6, name="elders")], DAY) is None
+
+    def test_what_another_process_saw_counts(self):
+        assert Stall(DAY, MORNING, [120]).line([status(120)], MORNING + DAY)
+        assert Stall(DAY, MORNING, [119]).line([status(120)], MORNING + DAY) is None
+
+    def test_without_it_the_time_begins_at_the_first_look(self):
+        assert Stall(DAY).line([status(120)], MORNING) is None
+
+
+class TestTrouble:
+    def test_the_first_failure_is_told_and_then_silence(self):
+        trouble = Trouble()
+
+        assert trouble.failed(ProlificError("away"), 0) == "This look failed, the wait goes on: away"
+        assert trouble.failed(ProlificError("away"), SILENCE_SECONDS - 1) is None
+
+    def test_now_and_then_it_is_told_again_with_how_often(self):
+        trouble = Trouble()
+        trouble.failed(ProlificError("away"), 0)
+        trouble.failed(ProlificError("away"), 60)
+
+        line = trouble.failed(ProlificError("away"), SILENCE_SECONDS)
+
+        assert line == "This look failed, the wait goes on (3 times in a row): away"
+
+    def test_another_cause_is_told_at_once_but_not_another_number(self):
+        trouble = Trouble()
+        trouble.failed(ProlificConnectionError("no answer within 15 seconds"), 0)
+
+        assert trouble.failed(ProlificConnectionError("no answer within 14 seconds"), 1) is None
+        assert trouble.failed(ProlificApiError("refused", 503), 2)
+
+    def test_the_recovery_is_told_once(self):
+        trouble = Trouble()
+        trouble.failed(ProlificError("away"), 0)
+        trouble.failed(ProlificError("away"), 1)
+
+        assert trouble.recovered() == "Prolific can be read again, after 2 failed looks"
+        assert trouble.recovered() is None
+
+    def test_after_a_recovery_the_same_failure_is_news(self):
+        trouble = Trouble()
+        trouble.failed(ProlificError("away"), 0)
+        trouble.recovered()
+
+        assert trouble.failed(ProlificError("away"), 1)

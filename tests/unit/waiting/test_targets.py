@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import json
+from collections import ChainMap, UserDict
+from datetime import UTC, datetime
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_prolific.exceptions import ProlificError, ProlificValueError
-from airflow_provider_prolific.targets import (
-    Gate,
-    GroupIndex,
-    describe,
-    describe_all,
-    describe_short,
-    parse_targets,
-)
+from airflow_provider_prolific.exceptions import ProlificError, ProlificResponseError, ProlificValueError
+from airflow_provider_prolific.text import is_storable
+from airflow_provider_prolific.waiting.group_index import GroupIndex
+from airflow_provider_prolific.waiting.targets import Gate, check_targets
+from airflow_provider_prolific.waiting.wait import Measure
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -40,10 +38,29 @@ GROUPS = st.lists(
 )
 MATCH = st.sampled_from(["all", "any"])
 IF_MISSING = st.sampled_from(["fail", "wait"])
+NAMES = st.text(min_size=1).filter(lambda text: bool(text.strip()) and is_storable(text))
+#: Nearly a status that opens the gate, so that each check is met by values on both of its sides.
+STATUS_LIKE = st.fixed_dictionaries(
+    {
+        "id": st.sampled_from(["g1", "g2", None]),
+        "name": st.sampled_from(["g1", "Other"]) | JSON,
+        "participant_count": st.sampled_from([0, 299, 300, 301, True]) | JSON,
+        "target_count": st.sampled_from([300, 300, 299]),
+        "reached": st.sampled_from([True, True, False, 1]),
+    },
+)
 
 
-def judge(targets, groups, match=r"all", if_missing="fail"):
-    return Gate(targets, match, if_missing).judge(GroupIndex(groups))
+class Verdict:
+    """What a gate says of some groups."""
+
+    def __init__(self, targets, groups, match="all", if_missing="fail"):
+        self.gate = Gate(targets, match=match, if_missing=if_missing)
+        self.statuses = self.gate.judge(GroupIndex(groups))
+        self.done = self.gate.opens(self.statuses)
+
+
+judge = Verdict
 
 
 class TestJudge:
@@ -89,35 +106,9 @@ class TestJudge:
 
         assert json.loads(json.dumps(statuses)) == statuses
 
-    def test_an_id_goes_before_a_name(self, group):
-        groups = [group("g1", "g2", 100), group("g2", "Other", 1)]
-
-        [status] = judge({"g2": 50}, groups).statuses
-
-        assert status["id"] == "g2"
-
-    @pytest.mark.parametrize("key", ["screened adults", "Screened adults ", "Screened", ""])
-    def test_a_name_must_be_exact(self, group, key):
-        with pytest.raises(ProlificError, match=r"no participant group has the id or the exact name"):
-            judge({key: 1}, [group(name="Screened adults")])
-
-    def test_a_name_that_groups_share_is_refused_with_all_their_ids(self, group):
-        groups = [group("g2", "Twin", 9), group("g1", "Twin", 9), group("g3", "Other", 9)]
-
-        with pytest.raises(ProlificError, match=r"^2 participant groups are named 'Twin': g1, g2. Name the one"):
-            judge({"Twin": 1}, groups)
-
     def test_a_shared_name_is_refused_also_where_a_missing_group_is_waited_for(self, group):
         with pytest.raises(ProlificError, match=r"g1, g2"):
             judge({"Twin": 1}, [group("g1", "Twin"), group("g2", "Twin")], if_missing="wait")
-
-    def test_the_id_tells_groups_of_the_same_name_apart(self, group):
-        assert judge({"g2": 5}, [group("g1", "Twin", 0), group("g2", "Twin", 5)]).done
-
-    def test_a_live_group_goes_before_a_deleted_one_of_the_same_name(self, group):
-        [status] = judge({"Twin": 5}, [group("g1", "Twin", 9, is_deleted=True), group("g2", "Twin", 1)]).statuses
-
-        assert status["id"] == "g2"
 
     def test_a_missing_group_fails_with_what_may_have_become_of_it(self, group):
         with pytest.raises(ProlificError, match=r"^no participant group .* 'Elders' in this scope: it may have"):
@@ -142,24 +133,25 @@ class TestJudge:
             {"id": None, "name": "Adults", "participant_count": None, "target_count": 5, "reached": False}
         ]
 
-    def test_none_of_these_errors_is_one_that_may_pass(self, group):
+    def test_none_of_these_errors_is_temporary(self, group):
         for targets in ({"Elders": 1}, {"Twin": 1}):
             with pytest.raises(ProlificError) as refusal:
                 judge(targets, [group("g1", "Twin"), group("g2", "Twin")])
             assert refusal.value.transient is False
 
-    @pytest.mark.parametrize(("argument", "value"), [("match", "some"), ("if_missing", "ignore"), ("match", None)])
-    def test_a_rule_that_does_not_exist_is_refused(self, argument, value):
-        with pytest.raises(ProlificValueError, match=f"^{argument} must be "):
-            Gate({"a": 1}, **{argument: value})
+    def test_a_name_may_be_typed_in_either_form_of_unicode(self, group):
+        assert judge({"Di\u0301a 2": 5}, [group("g1", "D\u00eda 2", 5)]).done
 
-    @pytest.mark.parametrize("match", ["all", "any"])
-    def test_a_gate_without_targets_never_opens(self, group, match):
-        try:
-            verdict = judge({}, [group()], match)
-        except ProlificValueError:
-            return
-        assert not verdict.done
+    @pytest.mark.parametrize("count", [None, "5", -1, 5.0, True, 10**18])
+    def test_a_group_that_is_waited_for_must_come_with_its_count(self, group, count):
+        with pytest.raises(
+            ProlificResponseError, match=r"^participant group 'A' \(g1\) came without a part"
+        ) as refusal:
+            judge({"g1": 5}, [{**group("g1", "A"), "participant_count": count}])
+        assert refusal.value.transient is True
+
+    def test_of_other_groups_no_more_than_id_and_name_is_asked(self, group):
+        assert judge({"g1": 5}, [{"id": "g2", "name": "Neighbour"}, group("g1", "A", 5)]).done
 
     @given(TARGETS, GROUPS, MATCH, IF_MISSING)
     def test_the_verdict_is_what_the_rules_say_in_the_plainest_words(self, targets, groups, match, if_missing):
@@ -180,7 +172,7 @@ def plain_verdict(targets, groups, match, if_missing):
         same_id = [group for group in groups if group["id"] == key]
         same_name = [group for group in groups if group["name"] == key]
         live = [group for group in same_name if not group["is_deleted"]]
-        found = same_id or live or same_name
+        found = same_id or live
         if len(found) > 1:
             raise LookupError(key)
         alive = [group for group in found if not group["is_deleted"]]
@@ -190,11 +182,44 @@ def plain_verdict(targets, groups, match, if_missing):
     return (all(reached) if match == "all" else any(reached)), reached
 
 
+class TestArguments:
+    @pytest.mark.parametrize(("argument", "value"), [("match", "some"), ("if_missing", "ignore"), ("match", None)])
+    def test_a_rule_that_does_not_exist_is_refused(self, argument, value):
+        with pytest.raises(ProlificValueError, match=f"^{argument} must be "):
+            Gate({"a": 1}, **{argument: value})
+
+    @pytest.mark.parametrize("mapping", [dict, MappingProxyType, UserDict, ChainMap])
+    def test_they_are_kept_in_a_form_that_is_the_same_after_json(self, mapping):
+        gate = Gate(mapping({"A": " 5 ", "B": 6}), mapping({"project_id": "p1"}), "None", "any", "wait")
+
+        arguments = json.loads(json.dumps(gate.arguments()))
+
+        assert arguments == {
+            "targets": {"A": 5, "B": 6},
+            "filter": {"project_id": "p1"},
+            "active": None,
+            "match": "any",
+            "if_missing": "wait",
+        }
+        assert Gate(**arguments).arguments() == arguments
+
+    def test_what_asks_for_the_same_groups_is_the_same_question(self):
+        questions = {
+            Gate({"A": 5}).question(),
+            Gate({"B": 6}, match="any", if_missing="wait").question(),
+            Gate({"A": 5}, {"project_id": "p1"}).question(),
+            Gate({"A": 5}, {"workspace_id": "p1"}).question(),
+            Gate({"A": 5}, active=None).question(),
+        }
+
+        assert len(questions) == 4
+
+
 class TestConfirm:
     STATUS = {"id": "g1", "name": "A", "participant_count": 12, "target_count": 10, "reached": True}
 
     @given(TARGETS, GROUPS, MATCH, IF_MISSING)
-    def test_what_a_look_judged_is_confirmed_where_it_opens_the_gate_and_only_there(
+    def test_what_a_look_judged_is_confirmed_if_it_opens_the_gate_and_only_then(
         self, targets, groups, match, if_missing
     ):
         try:
@@ -202,13 +227,12 @@ class TestConfirm:
         except ProlificError:
             return
         statuses = json.loads(json.dumps(verdict.statuses))
-        gate = Gate(targets, match, if_missing)
 
         if verdict.done:
-            assert gate.confirm(statuses) == verdict.statuses
+            assert verdict.gate.confirm(statuses) == verdict.statuses
         else:
             with pytest.raises(ProlificError):
-                gate.confirm(statuses)
+                verdict.gate.confirm(statuses)
 
     @pytest.mark.parametrize("key", ["g1", "A"])
     def test_a_target_is_known_by_id_or_name(self, key):
@@ -217,163 +241,154 @@ class TestConfirm:
     @pytest.mark.parametrize(
         "changes",
         [
-            {"target_count": 9},
-            {"target_count": 11},
-            {"target_count": "10"},
-            {"target_count": True},
-            {"participant_count": 9},
+            *({"target_count": 9}, {"target_count": 11}, {"target_count": "10"}, {"target_count": None}),
+            *({"participant_count": count} for count in (9, "12", 12.0, None, True)),
             {"participant_count": 9, "reached": False},
-            {"participant_count": "12"},
-            {"participant_count": 12.0},
-            {"participant_count": None},
-            {"participant_count": -1, "reached": False},
-            {"reached": 1},
-            {"reached": "true"},
-            {"reached": None},
-            {"reached": False},
-            {"id": 7},
-            {"id": None},
-            {"id": None, "participant_count": None},
-            {"id": None, "participant_count": None, "reached": False},
-            {"extra": 1},
+            *({"reached": reached} for reached in (1, "true", None, False)),
+            *({"id": "g2", "name": "B"}, {"extra": 1}),
         ],
         ids=str,
     )
-    def test_a_status_that_no_look_could_have_judged_is_refused(self, changes):
-        with pytest.raises(ProlificError, match=r"^the trigger reports success, but not for these targets"):
+    def test_a_status_that_does_not_open_the_gate_is_refused(self, changes):
+        with pytest.raises(ProlificError, match=r"^the trigger reports success, but not for what is waited for"):
             Gate({"g1": 10}).confirm([{**self.STATUS, **changes}])
 
     @pytest.mark.parametrize("field", list(STATUS))
     def test_a_status_without_one_of_its_fields_is_refused(self, field):
-        status = copy.deepcopy(self.STATUS)
-        del status[field]
-
         with pytest.raises(ProlificError):
-            Gate({"g1": 10}).confirm([status])
+            Gate({"g1": 10}).confirm([{key: value for key, value in self.STATUS.items() if key != field}])
 
     @pytest.mark.parametrize("junk", [None, "A", {}, {"id": "g2"}])
     def test_one_good_status_does_not_vouch_for_another(self, junk):
         for statuses in ([self.STATUS, junk], [junk, self.STATUS]):
-            with pytest.raises(ProlificError, match=r"not for these targets"):
-                Gate({"g1": 10, "A": 10}, "any").confirm(statuses)
-
-    def test_another_group_with_the_same_target_count_is_refused(self):
-        other = {**self.STATUS, "id": "g2", "name": "B"}
-
-        with pytest.raises(ProlificError, match=r"not for these targets"):
-            Gate({"A": 10}).confirm([other])
+            with pytest.raises(ProlificError, match=r"not for what is waited for"):
+                Gate({"g1": 10, "A": 10}, match="any").confirm(statuses)
 
     def test_statuses_in_another_order_than_the_targets_are_refused(self):
         other = {**self.STATUS, "id": "g2", "name": "B"}
 
-        with pytest.raises(ProlificError, match=r"not for these targets"):
+        with pytest.raises(ProlificError, match=r"not for what is waited for"):
             Gate({"A": 10, "B": 10}).confirm([other, self.STATUS])
 
-    @pytest.mark.parametrize("name", [None, 7, ["A"]])
-    def test_a_name_that_is_no_text_is_refused(self, name):
-        with pytest.raises(ProlificError):
-            Gate({"g1": 10}).confirm([{**self.STATUS, "name": name}])
+    def test_a_success_is_confirmed_also_if_one_groups_name_is_the_id_of_another_that_is_gone(self, group):
+        groups = [group("g1", "Old", is_deleted=True), group("g2", "g1", 12)]
 
-    def test_a_missing_group_is_refused_where_a_missing_group_fails(self):
-        missing = {"id": None, "name": "B", "participant_count": None, "target_count": 10, "reached": False}
-        targets = {"A": 10, "B": 10}
+        verdict = judge({"g1": 10, "g2": 10}, groups, "any", "wait")
 
-        assert Gate(targets, "any", "wait").confirm([self.STATUS, missing])
-        with pytest.raises(ProlificError):
-            Gate(targets, "any", "fail").confirm([self.STATUS, missing])
-
-    def test_a_success_is_confirmed_also_where_one_groups_name_is_the_id_of_another_that_is_gone(self, group):
-        gate = Gate({"g1": 10, "g2": 10}, "any", "wait")
-        verdict = gate.judge(GroupIndex([group("g1", "Old", is_deleted=True), group("g2", "g1", 12)]))
-
-        assert verdict.done
-        assert gate.confirm(verdict.statuses) == verdict.statuses
+        assert verdict.gate.confirm(verdict.statuses) == verdict.statuses
 
     @pytest.mark.parametrize("statuses", [None, [], {}, "success", [None], ["A"], [[]], [STATUS, STATUS], (STATUS,)])
     def test_what_is_no_list_of_one_status_per_target_is_refused(self, statuses):
         with pytest.raises(ProlificError):
             Gate({"g1": 10}).confirm(statuses)
 
-    @given(JSON)
-    def test_nothing_else_is_ever_confirmed(self, statuses):
-        with pytest.raises(ProlificError):
-            Gate({"g1": 10}).confirm(statuses)
+    @given(JSON | st.lists(STATUS_LIKE | JSON, max_size=2))
+    def test_nothing_made_up_is_confirmed_unless_it_opens_the_gate(self, statuses):
+        try:
+            [status] = Gate({"g1": 300}).confirm(statuses)
+        except ProlificError:
+            return
+        assert status["id"] == "g1" or status["name"] == "g1"
+        assert type(status["participant_count"]) is int
+        assert status["participant_count"] >= status["target_count"] == 300
+        assert status["reached"] is True
 
 
-class TestParseTargets:
-    def test_one_group_and_its_count(self):
-        assert parse_targets("Screened adults", 300, None) == {"Screened adults": 300}
-
+class TestCheckTargets:
     def test_several_groups_in_their_order(self):
-        assert list(parse_targets(None, None, {"B": 2, "A": 1}).items()) == [("B", 2), ("A", 1)]
+        assert list(check_targets({"B": 2, "A": 1}, "targets").items()) == [("B", 2), ("A", 1)]
 
-    @pytest.mark.parametrize(
-        "arguments", [("A", 1, {"B": 1}), ("A", None, {"B": 1}), (None, 1, {"B": 1}), ("A", 1, {})]
-    )
-    def test_both_forms_are_refused_with_what_was_given(self, arguments):
-        with pytest.raises(ProlificValueError, match=r"not both: got participant_group="):
-            parse_targets(*arguments)
-
-    @pytest.mark.parametrize("arguments", [(None, None, None), ("A", None, None), (None, 1, None)])
-    def test_neither_form_is_refused_with_the_two_that_exist(self, arguments):
-        with pytest.raises(ProlificValueError, match=r"^give participant_group with target_count, or targets="):
-            parse_targets(*arguments)
-
-    @pytest.mark.parametrize("targets", [{}, [], ["A"], "A", "{'A': 1}", 3, True, [("A", 1)]])
-    def test_targets_that_are_no_mapping_or_empty_are_refused(self, targets):
+    @pytest.mark.parametrize("targets", [{}, [], ["A"], "A", "{'A': 1}", "{{ x }}", 3, True, [("A", 1)], None])
+    def test_what_is_no_mapping_or_empty_is_refused(self, targets):
         with pytest.raises(ProlificValueError, match=r"^targets must map "):
-            parse_targets(None, None, targets)
-
-    @pytest.mark.parametrize("targets", ["{{ x }}", ["{{ x }}"], "{% x %}", ("{# x #}",)])
-    def test_targets_that_look_like_a_template_once_they_are_rendered_are_refused(self, targets):
-        with pytest.raises(ProlificValueError, match=r"^targets must map "):
-            parse_targets(None, None, targets)
+            check_targets(targets, "targets")
 
     @pytest.mark.parametrize("key", ["", "  ", "\n", 7, None, True, ("a",)])
     def test_a_group_must_be_named(self, key):
         with pytest.raises(ProlificValueError, match=r"^a key of targets must be the id or the exact name"):
-            parse_targets(None, None, {key: 1})
+            check_targets({key: 1}, "targets")
 
     def test_a_bad_count_is_named_by_its_group(self):
         with pytest.raises(ProlificValueError, match=r"^targets\['B'\] must be a whole number .* not 0$"):
-            parse_targets(None, None, {"A": 1, "B": 0})
+            check_targets({"A": 1, "B": 0}, "targets")
 
-    @given(JSON, JSON, JSON)
-    def test_any_json_is_either_understood_or_refused_in_words(self, participant_group, target_count, targets):
+    @given(JSON)
+    def test_any_json_is_either_understood_or_refused_in_words(self, targets):
         try:
-            parsed = parse_targets(participant_group, target_count, targets)
+            understood = check_targets(targets, "targets")
         except ProlificValueError as refusal:
-            words = str(refusal)
+            assert str(refusal).isprintable()  # noqa: PT017 - either is right
         else:
-            words = "understood"
-            assert parsed
-            assert all(isinstance(key, str) and type(count) is int and count >= 1 for key, count in parsed.items())
-        assert words.isprintable()
+            assert understood
+            assert all(isinstance(key, str) and type(count) is int and count >= 1 for key, count in understood.items())
 
-    @given(st.dictionaries(st.text(min_size=1).filter(str.strip), st.integers(1, 10**18 - 1), min_size=1))
+    @given(st.dictionaries(NAMES, st.integers(1, 10**18 - 1), min_size=1))
     def test_every_good_mapping_is_understood_as_it_is_also_with_its_counts_as_text(self, targets):
-        assert parse_targets(None, None, targets) == targets
-        assert parse_targets(None, None, {key: f" {count}\n" for key, count in targets.items()}) == targets
+        assert check_targets(targets, "targets") == targets
+        assert check_targets({key: f" {count}\n" for key, count in targets.items()}, "targets") == targets
+
+
+class TestLastGrowth:
+    """When the last member joined one of the groups that are short."""
+
+    class Hook:
+        MEMBERS = {
+            "g1": ["2026-03-01T10:00:00Z", "2026-03-02T10:00:00+00:00"],
+            "g2": ["2026-03-03T10:00:00.123456"],
+            "g3": [None, "yesterday"],
+        }
+
+        def list_participants(self, group_id):
+            return [{"participant_id": "p", "datetime_created": joined} for joined in self.MEMBERS[group_id]]
+
+    @staticmethod
+    def status(group_id, reached=False):
+        return {"id": group_id, "reached": reached}
+
+    def test_it_is_that_of_the_newest_member(self):
+        grown_at = Gate({"g1": 9}).last_growth(self.Hook(), [self.status("g1")])
+
+        assert datetime.fromtimestamp(grown_at, UTC).isoformat() == "2026-03-02T10:00:00+00:00"
+
+    def test_groups_that_have_reached_or_are_missing_do_not_count(self):
+        statuses = [self.status("g1"), self.status("g2", reached=True), self.status(None)]
+
+        assert Gate({"g1": 9}).last_growth(self.Hook(), statuses) == datetime(2026, 3, 2, 10, tzinfo=UTC).timestamp()
+
+    def test_a_time_without_a_zone_is_utc(self):
+        grown_at = Gate({"g2": 9}).last_growth(self.Hook(), [self.status("g2")])
+
+        assert int(grown_at) == datetime(2026, 3, 3, 10, tzinfo=UTC).timestamp()
+
+    def test_what_is_no_time_is_no_growth(self):
+        assert not Gate({"g3": 9}).last_growth(self.Hook(), [self.status("g3")])
 
 
 class TestWords:
     def test_a_standing_in_words(self, group):
-        [status] = judge({"g1": 300}, [group("g1", "Screened", 120)]).statuses
+        verdict = judge({"g1": 300}, [group("g1", "Screened", 120)])
 
-        assert describe(status) == "'Screened' has 120 of 300 (40%)"
+        assert verdict.gate.measure(*verdict.statuses) == Measure("'Screened' has 120 of 300 (40%)", 120, 300)
 
     def test_short_of_the_target_is_never_a_hundred_percent(self, group):
-        [status] = judge({"g1": 1000}, [group("g1", "Screened", 999)]).statuses
+        verdict = judge({"g1": 1000}, [group("g1", "Screened", 999)])
 
-        assert describe(status).endswith("(99%)")
+        assert verdict.gate.describe(verdict.statuses).endswith("(99%)")
 
     def test_a_missing_group_in_words(self):
-        [status] = judge({"Screened": 300}, [], if_missing="wait").statuses
+        verdict = judge({"Screened": 300}, [], if_missing="wait")
 
-        assert describe(status) == "'Screened' does not exist yet (target 300)"
+        assert verdict.gate.measure(*verdict.statuses) == Measure(
+            "'Screened' does not exist yet (target 300)", None, 300
+        )
 
     def test_all_targets_or_only_those_that_are_short(self, group):
-        statuses = judge({"A": 5, "B": 5}, [group("g1", "A", 5), group("g2", "B", 1)]).statuses
+        verdict = judge({"A": 5, "B": 5}, [group("g1", "A", 5), group("g2", "B", 1)])
 
-        assert describe_all(statuses) == "'A' has 5 of 5 (100%); 'B' has 1 of 5 (20%)"
-        assert describe_short(statuses) == "'B' has 1 of 5 (20%)"
+        assert verdict.gate.describe(verdict.statuses) == "'A' has 5 of 5 (100%); 'B' has 1 of 5 (20%)"
+        assert verdict.gate.describe_short(verdict.statuses) == "'B' has 1 of 5 (20%)"
+
+    def test_a_name_with_a_line_break_stays_in_its_line(self, group):
+        verdict = judge({"g1": 5}, [group("g1", "Screened\nadults", 1)])
+
+        assert verdict.gate.describe(verdict.statuses).isprintable()
