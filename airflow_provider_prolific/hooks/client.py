@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from json import dumps
 from typing import Any, Generic, TypeVar
 from urllib.parse import unquote
 
@@ -138,7 +139,8 @@ class Client:
             "method": method,
             "url": self.settings.base_url + _check_endpoint(endpoint),
             "params": _encode_params(params),
-            "json": json,
+            "data": None if json is None else _encode(json, f"{method} {endpoint}"),
+            "headers": None if json is None else {"Content-Type": "application/json"},
         }
         limits = limits or self._limits
         hide = Redaction([self.settings.token], hidden_ids)
@@ -280,6 +282,14 @@ def _check_endpoint(endpoint: str) -> str:
             f"not {shorten(endpoint)}"
         )
     return endpoint
+
+
+def _encode(document: Any, call: str) -> bytes:
+    try:
+        return dumps(document, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        reason = str(error)
+    raise ProlificValueError(f"{call} was not sent: its body is not JSON: {one_line(reason)}")
 
 
 def _encode_params(params: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -15,11 +15,11 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
-from airflow_provider_prolific.exceptions import ProlificConnectionError, ProlificError, ProlificValueError
+from airflow_provider_prolific.exceptions import ProlificConnectionError
 from airflow_provider_prolific.text import Redaction, one_line
 
 
-def error_without_answer(call: str, error: Exception, base_url: str) -> ProlificError:
+def error_without_answer(call: str, error: Exception, base_url: str) -> ProlificConnectionError:
     """Return the error for a request that brought no answer.
 
     It does not show the host, which may be a token that went into the wrong field.
@@ -28,8 +28,6 @@ def error_without_answer(call: str, error: Exception, base_url: str) -> Prolific
     :param error: What was raised instead.
     :param base_url: The address of the server.
     """
-    if isinstance(error, requests.exceptions.InvalidJSONError):
-        return ProlificValueError(f"{call} was not sent: its body is not JSON: {error}")
     chain = list(_chain(error))
     root = chain[-1]
     hide = Redaction([urlsplit(base_url).hostname or ""])
