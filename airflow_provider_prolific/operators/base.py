@@ -11,8 +11,6 @@ from airflow_provider_prolific.version_compat import BaseOperator
 from airflow_provider_prolific.waiting.group_index import GroupIndex, check_live
 
 if TYPE_CHECKING:
-    from airflow.sdk.definitions.xcom_arg import PlainXComArg
-
     from airflow_provider_prolific.arguments import TextArgument
     from airflow_provider_prolific.hooks.participant_groups import ParticipantGroup
     from airflow_provider_prolific.hooks.prolific import ProlificHook
@@ -58,8 +56,8 @@ class ProlificOperator(CheckedArguments, BaseOperator):
     if TYPE_CHECKING:
 
         @property
-        def output(self) -> PlainXComArg:
-            """The output; Airflow annotates a type that has no keys."""
+        def output(self) -> Any:
+            """The output; what Airflow annotates has no keys and fits no argument of a task."""
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:

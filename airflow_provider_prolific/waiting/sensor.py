@@ -83,6 +83,12 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
         self.deferrable = check_flag(deferrable, "deferrable")
         self._begin()
 
+    if TYPE_CHECKING:
+
+        @property
+        def output(self) -> Any:
+            """The output; what Airflow annotates fits no argument of a task."""
+
     def wait(self) -> Wait:
         """Return what is waited for, once the templates are rendered."""
         raise NotImplementedError
