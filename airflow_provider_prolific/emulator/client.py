@@ -85,7 +85,8 @@ class EmulatorClient:
             ``ignore_active`` (they show live and deleted groups), ``slashless_get`` (a GET works without the slash,
             too), ``project_owner`` (a group can be created in a project), ``empty_description`` (and with an empty
             description), ``tell_deleted`` (a group's own GET says ``is_deleted``), ``empty_success`` (adding and
-            removing participants answers without a body).
+            removing participants answers without a body); for studies see the end of
+            ``airflow_provider_prolific.emulator.models``.
         """
         self._call("PATCH", "settings", settings)
 
@@ -128,6 +129,73 @@ class EmulatorClient:
             ``remove_members`` (how many), ``is_deleted``.
         """
         return dict(self._call("PATCH", f"groups/{quote(group_id, safe='')}", changes))
+
+    def advance(self, seconds: float) -> float:
+        """Let time pass at once, for groups and studies alike, and return the emulator's time then (epoch seconds)."""
+        return float(self._call("POST", "advance", {"seconds": seconds})["now"])
+
+    def studies(self) -> list[dict[str, Any]]:
+        """Return all studies, as ``study`` does."""
+        return list(self._call("GET", "studies")["studies"])
+
+    def study(self, study_id: str) -> dict[str, Any]:
+        """Return a study in the API's fields, plus ``counts``, ``locked``, ``spent`` (hundredths) and its people."""
+        return dict(self._call("GET", f"studies/{quote(study_id, safe='')}"))
+
+    def study_id(self, internal_name: str) -> str:
+        """Return the id of the study with this internal name.
+
+        :raises LookupError: When there is none, or more than one.
+        """
+        ids: list[str] = [study["id"] for study in self.studies() if study["internal_name"] == internal_name]
+        if len(ids) != 1:
+            raise LookupError(f"{len(ids)} studies have the internal name {internal_name!r}")
+        return ids[0]
+
+    def create_study(self, name: str, **fields: object) -> str:
+        """Create a study and return its id.
+
+        :param fields: ``status`` (``"UNPUBLISHED"``; with ``"ACTIVE"`` people come at once), ``project`` (the first
+            one), ``submissions`` (how many to begin with, by status), any field of the API such as ``internal_name``,
+            ``total_available_places`` (100), ``reward`` (150 hundredths), ``completion_codes`` or ``filters``, and how
+            people take part while it is ``ACTIVE``: ``arrivals_per_second`` (0), ``seconds_taken`` (10),
+            ``seconds_to_time_out`` (20), ``seconds_late`` (20, after the time-out), the shares ``returned``,
+            ``timed_out``, ``late`` (they come back after the time-out) and ``no_code`` (0; the rest finishes),
+            ``code_shares`` (completion code to share; the rest enters the first one of the type ``COMPLETED``), and
+            ``people_seed`` (another number, other people). A filter ``participant_group_allowlist`` lets only the
+            group's members in, one after the other as they joined.
+        """
+        return str(self._call("POST", "studies", {"name": name, **fields})["id"])
+
+    def set_study(self, study_id: str, **changes: object) -> dict[str, Any]:
+        """Change a study behind the API's back, and return it.
+
+        :param changes: As in ``create_study``. With a ``status`` of ``UNPUBLISHED``, ``SCHEDULED``, ``ACTIVE`` or
+            ``PAUSED`` the study goes on from there; any other text is what it shows until ``status=None``.
+        """
+        return dict(self._call("PATCH", f"studies/{quote(study_id, safe='')}", changes))
+
+    def delete_study(self, study_id: str) -> None:
+        """Let a study be gone, whatever its status, with its submissions."""
+        self._call("DELETE", f"studies/{quote(study_id, safe='')}")
+
+    def submissions(self, study_id: str, status: str | None = None) -> list[dict[str, Any]]:
+        """Return a study's submissions, or those of a status: the API's fields, with moments as epoch seconds."""
+        return list(self._call("GET", f"studies/{quote(study_id, safe='')}/submissions", status=status)["submissions"])
+
+    def add_submissions(
+        self, study_id: str, status: str = "AWAITING REVIEW", count: int = 1, **fields: object
+    ) -> list[str]:
+        """Add submissions to a study, whatever its status and free places, and return their ids.
+
+        :param fields: For all of them: ``participant_id``, ``study_code``, ``is_complete``.
+        """
+        document = {"status": status, "count": count, **fields}
+        return list(self._call("POST", f"studies/{quote(study_id, safe='')}/submissions", document)["ids"])
+
+    def set_submission(self, submission_id: str, **changes: object) -> dict[str, Any]:
+        """Change a submission's ``status``, ``study_code`` or ``is_complete``, and return it."""
+        return dict(self._call("PATCH", f"submissions/{quote(submission_id, safe='')}", changes))
 
     def members(self, group_id: str) -> dict[str, float]:
         """Return a group's participant ids with the epoch seconds at which they joined, the oldest first."""

@@ -55,15 +55,15 @@ def control_router(state: State, faults: list[Fault], log: RequestLog) -> APIRou
         return JSONResponse(
             {
                 "started_at": state.started_at,
-                "now": state.clock(),
+                "now": state.now(),
                 "settings": state.settings.model_dump(),
                 "default_token": state.default_token,
                 "default_workspace_id": state.default_workspace_id,
                 "tokens": [token for token in state.tokens if token not in state.revoked_tokens],
                 "users": [user.as_json() for user in state.users],
                 "workspaces": [{"id": id_, "name": name} for id_, name in state.workspaces.items()],
-                "projects": [{"id": id_, "workspace_id": owner} for id_, owner in state.projects.items()],
-                "studies": list(state.studies.values()),
+                "projects": [project.model_dump() for project in state.projects.values()],
+                "studies": [study.as_feeder() for study in state.studies.values()],
                 "group_count": len(state.groups),
                 "message_count": len(state.messages),
                 "request_count": log.total,
@@ -91,9 +91,8 @@ def control_router(state: State, faults: list[Fault], log: RequestLog) -> APIRou
         return JSONResponse({"groups": [group_view(group) for group in groups]})
 
     def group_view(group: Group) -> dict[str, Any]:
-        group.settle(state.clock())
         growth = {"growth_per_second": group.growth_per_second, "growth_limit": group.growth_limit}
-        return group.as_json() | growth
+        return state.group_json(group) | growth
 
     @router.post("/groups")
     async def create_groups(new: _NewGroups) -> Response:
@@ -113,7 +112,7 @@ def control_router(state: State, faults: list[Fault], log: RequestLog) -> APIRou
     @router.patch("/groups/{group_id}")
     async def change_group(group_id: str, body: _GroupChanges) -> Response:
         group = state.group(group_id)
-        now = state.clock()
+        now = state.now()
         changes = body.model_dump(exclude_unset=True)
         count: int = changes.get("participant_count", group.participant_count) + body.add_members - body.remove_members
         if count > models.MAX_PARTICIPANTS:
@@ -126,6 +125,8 @@ def control_router(state: State, faults: list[Fault], log: RequestLog) -> APIRou
         if changes.keys() & {"growth_per_second", "growth_limit"}:
             per_second = changes.get("growth_per_second", group.growth_per_second)
             group.set_growth(per_second, changes.get("growth_limit", group.growth_limit), now)
+            group.is_by_hand = True
+        state.life.group_changed(group.id, now)
         return JSONResponse(group_view(group))
 
     @router.get("/groups/{group_id}/members")
@@ -135,7 +136,7 @@ def control_router(state: State, faults: list[Fault], log: RequestLog) -> APIRou
     @router.get("/groups/{group_id}/reached")
     async def get_reached(group_id: str, count: Annotated[models.Whole, Query()]) -> Response:
         group = state.group(group_id)
-        return JSONResponse({"reached_at": group.reached_at(count, state.clock())})
+        return JSONResponse({"reached_at": group.reached_at(count, state.now())})
 
     @router.get("/messages")
     async def get_messages() -> Response:

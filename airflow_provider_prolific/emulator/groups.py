@@ -11,7 +11,7 @@ from typing import Any
 from airflow_provider_prolific.emulator.models import MAX_PARTICIPANTS
 
 _OWNERS = ("workspace_id", "organisation_id", "project_id")
-_API_FIELDS = ("id", "name", "description", *_OWNERS, "participant_count", "is_deleted", "feeder_studies")
+_API_FIELDS = ("id", "name", "description", *_OWNERS, "participant_count", "is_deleted")
 _PARTICIPANT_ID = re.compile(r"(?!ffff)[0-9a-f]{24}")
 
 
@@ -47,7 +47,7 @@ class Group:
     organisation_id: str | None = None
     project_id: str | None = None
     is_deleted: bool = False
-    feeder_studies: list[dict[str, Any]] = field(default_factory=list)
+    is_by_hand: bool = False  # its growth was set by a control call: studies do not change it any more
     growth_per_second: float = 0
     growth_limit: int | None = None
     _origin: float = 0  # growth counts from here: its nth member is due n / growth_per_second later
@@ -101,6 +101,12 @@ class Group:
     def _due_at(self, number: int) -> float:
         return self._origin + number / self.growth_per_second
 
+    def next_member_at(self) -> float | None:
+        """Tell when growth will bring the next member, if it will."""
+        if not self.growth_per_second or self.is_deleted or self._room <= 0:
+            return None
+        return self._due_at(self._grown + 1)
+
     def set_growth(self, per_second: float, limit: int | None, now: float) -> None:
         """Change the rate and the limit of growth, and count it from now on."""
         self.settle(now)
@@ -131,6 +137,13 @@ class Group:
         if self._room <= 0:  # growth goes on from the moment at which there is room again
             self.restart_growth(now)
         self._name_the_grown()
+
+    def join(self, participant_id: str, at: float) -> None:
+        """Take in one person, in no time even where there are many members."""
+        self._prepare_change(at)
+        if participant_id not in self.members():
+            self._members[participant_id] = at
+            self._note_count(at)
 
     def add(self, participant_ids: Iterable[str], now: float) -> None:
         """Take in those who are not members yet."""
@@ -171,5 +184,5 @@ class Group:
         return self._reached[position] if position < len(self._reached) else None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the group in the API's own fields, as of the last ``settle``."""
+        """Return the group in the API's own fields, as of the last ``settle``, without its feeder studies."""
         return {name: getattr(self, name) for name in _API_FIELDS}

@@ -1,6 +1,7 @@
 """What the documents that reach the emulator are made of."""
 
-from typing import Annotated, Literal, Self
+import math
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, model_validator
 
@@ -9,6 +10,8 @@ from airflow_provider_prolific.text import is_storable
 # What one call can ask for is bounded, so that none can take all memory.
 MAX_GROUPS = 200_000
 MAX_PARTICIPANTS = 100_000
+MAX_STUDIES = 2_000
+MAX_SUBMISSIONS = 200_000
 
 
 class Model(BaseModel):
@@ -29,6 +32,21 @@ def _check_not_empty(text: str) -> str:
     return text
 
 
+def _check_plain(document: Any) -> Any:
+    level = [document]
+    for _ in range(20):
+        for value in level:
+            if (isinstance(value, str) and not is_storable(value)) or (
+                isinstance(value, float) and not math.isfinite(value)
+            ):
+                raise ValueError("must not contain NUL, half of a surrogate pair, or what is not a number")
+        level = [value for value in level if isinstance(value, list | dict)]
+        level = [part for value in level for part in ([*value, *value.values()] if isinstance(value, dict) else value)]
+    if level:
+        raise ValueError("must not be nested deeper than 20 levels")
+    return document
+
+
 AnyText = Annotated[str, Field(max_length=20_000), AfterValidator(_check_storable)]
 LongText = Annotated[AnyText, AfterValidator(_check_not_empty)]
 Text = Annotated[LongText, Field(max_length=1000)]
@@ -36,7 +54,33 @@ Texts = Annotated[list[Text], Field(max_length=MAX_PARTICIPANTS), FailFast()]
 AnyTexts = Annotated[list[AnyText], Field(max_length=MAX_PARTICIPANTS), FailFast()]
 Whole = Annotated[int, Field(ge=0, lt=2**31)]
 Count = Annotated[int, Field(ge=0, le=MAX_PARTICIPANTS)]
+Plain = Annotated[Any, AfterValidator(_check_plain)]
+Seconds = Annotated[float, Field(ge=0, le=10_000_000, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
+
+
+class Recruitment(Model):
+    """How people take part in a study; ``EmulatorClient.create_study`` says what each word means."""
+
+    arrivals_per_second: Rate = 0
+    seconds_taken: Seconds = 10
+    seconds_to_time_out: Seconds = 20
+    seconds_late: Seconds = 20
+    returned: Share = 0
+    timed_out: Share = 0
+    late: Share = 0
+    no_code: Share = 0
+    code_shares: dict[Text, Share] = {}
+    people_seed: Whole = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.returned + self.timed_out + self.late + self.no_code > 1 + 1e-9:
+            raise ValueError("give shares that are 1 together, or less")
+        if sum(self.code_shares.values()) > 1 + 1e-9:
+            raise ValueError("give code_shares that are 1 together, or less")
+        return self
 
 
 class Settings(Model):
@@ -44,7 +88,9 @@ class Settings(Model):
 
     paging: Literal["full", "count", "links", "bare", "none"] = "full"
     max_limit: Annotated[int, Field(ge=1, le=MAX_GROUPS)] = 200
-    past_end: Literal["empty", "404"] = "empty"
+    past_end: Literal["usual", "empty", "404"] = "usual"
+    next_on_last_page: bool = False
+    page_overlap: Annotated[int, Field(ge=0, le=19)] = 0
     scope_spelling: Literal["both", "flat", "brackets"] = "both"
     ignore_scope: bool = False
     ignore_active: bool = False
@@ -53,6 +99,25 @@ class Settings(Model):
     empty_description: bool = True
     tell_deleted: bool = True
     empty_success: bool = False
+    people: Recruitment = Recruitment(arrivals_per_second=1)
+    ignore_state: bool = True
+    study_required: bool = True
+    delete_status: Literal[200, 204] = 200
+    publishing_seconds: Seconds = 1
+    no_funds: Literal["140007", "named", "later"] = "140007"
+    repeated_transition: Literal["refused", "ignored"] = "refused"
+    after_reject: Literal["ACTIVE", "AWAITING REVIEW", "PAUSED"] = "ACTIVE"
+    stopped_status: Literal["AWAITING REVIEW", "COMPLETED"] = "AWAITING REVIEW"
+    reopen_stopped: bool = True
+    late_members: bool = True
+    late_return: Literal["always", "if_free"] = "always"
+    approval_seconds: Seconds = 1
+    bulk_approve_others: Literal["skip", "refuse"] = "skip"
+    bonus_seconds: Seconds = 1
+    bonus_expiry_seconds: Seconds | None = None
+    repeated_pay: Literal["pays", "refused"] = "pays"
+    screen_out_as_bonus: bool = False
+    contention: bool = False
 
 
 class GroupFields(Model):

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -9,7 +10,18 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import FailFast, Field, ValidationError, model_validator
 
 from airflow_provider_prolific.emulator.errors import in_words
-from airflow_provider_prolific.emulator.models import MAX_GROUPS, GroupFields, Model, Settings, Text, Texts
+from airflow_provider_prolific.emulator.models import (
+    MAX_GROUPS,
+    MAX_STUDIES,
+    GroupFields,
+    Model,
+    Settings,
+    Share,
+    Text,
+    Texts,
+)
+from airflow_provider_prolific.emulator.money import Rates
+from airflow_provider_prolific.emulator.study_models import Action, CompletionCode, Filter, StudyFields
 from airflow_provider_prolific.text import shorten
 
 
@@ -17,7 +29,17 @@ class SeedError(ValueError):
     """A seed document that cannot be served; the message names the entry and what is wrong with it."""
 
 
-class User(Model):
+class _Rated(Model):
+    currency_code: Text = "GBP"
+    fees_percentage: Share = 0.333333
+    vat_percentage: Share = 0.2
+
+    def rates(self) -> Rates:
+        """Return what is added to a reward."""
+        return Rates(self.currency_code, Decimal(str(self.fees_percentage)), Decimal(str(self.vat_percentage)))
+
+
+class User(_Rated):
     """Who a token belongs to, and what that person may see."""
 
     id: Text
@@ -28,28 +50,43 @@ class User(Model):
     workspaces: Texts = []
     organisations: Texts = []
 
+    @property
+    def name(self) -> str:
+        """First and last name."""
+        return f"{self.first_name} {self.last_name}".strip()
+
     def as_json(self) -> dict[str, Any]:
         """Return the user in the API's own fields."""
-        fields = self.model_dump(include={"id", "email", "first_name", "last_name"})
-        return {**fields, "name": f"{self.first_name} {self.last_name}".strip()}
+        rates = {"currency_code", "fees_percentage", "vat_percentage"}
+        return self.model_dump(include={"id", "email", "first_name", "last_name", *rates}) | {"name": self.name}
 
 
-class _Workspace(Model):
+class _Entry(Model):
     id: Text
     name: Text
 
 
-class _Project(_Workspace):
+class _Workspace(_Entry, _Rated):
+    balance: Annotated[int, Field(ge=0, lt=10**12)] = 1_000_000
+
+
+class Project(_Entry):
+    """A project, which belongs to a workspace."""
+
     workspace_id: Text
 
 
-class _Study(_Workspace):
-    status: Text
-    internal_name: Text = ""
+class _FilterSet(_Entry):
+    workspace_id: Text
+    filters: Annotated[list[Filter], FailFast()] = []
 
     def as_json(self) -> dict[str, Any]:
-        """Return the study in the API's own fields."""
-        return {**self.model_dump(), "internal_name": self.internal_name or self.name}
+        """Return the filter set in the API's own fields."""
+        return {**self.model_dump(), "version": 1, "is_deleted": False, "is_locked": False, "organisation_id": None}
+
+
+class _Study(StudyFields):
+    id: Text
 
 
 class _Feeder(Model):
@@ -72,8 +109,9 @@ class Seed(Model):
 
     users: Annotated[list[User], FailFast()] = []
     workspaces: Annotated[list[_Workspace], FailFast()] = []
-    projects: Annotated[list[_Project], FailFast()] = []
-    studies: Annotated[list[_Study], FailFast()] = []
+    projects: Annotated[list[Project], FailFast()] = []
+    filter_sets: Annotated[list[_FilterSet], FailFast()] = []
+    studies: Annotated[list[_Study], Field(max_length=MAX_STUDIES), FailFast()] = []
     groups: Annotated[list[SeedGroup], Field(max_length=MAX_GROUPS), FailFast()] = []
     settings: Settings = Settings()
 
@@ -96,6 +134,10 @@ class Seed(Model):
             raise ValueError("users: the first one needs a token")
         for place, project in zip(projects.values(), self.projects, strict=True):
             _check_known(place, "workspaces", workspaces, [project.workspace_id])
+        for place, filter_set in zip(_ids("filter_sets", self.filter_sets).values(), self.filter_sets, strict=True):
+            _check_known(place, "workspaces", workspaces, [filter_set.workspace_id])
+        for place, study in zip(studies.values(), self.studies, strict=True):
+            _check_known(place, "projects", projects, [study.project])
         for place, group in zip(groups.values(), self.groups, strict=True):
             if group.workspace_id is group.organisation_id is group.project_id is None:
                 raise ValueError(f"{place}: give one of workspace_id, project_id and organisation_id")
@@ -104,8 +146,19 @@ class Seed(Model):
             _check_known(f"{place}, feeders", "studies", studies, [feeder.study for feeder in group.feeders])
         return self
 
+    def studies_with_feeders(self) -> list[_Study]:
+        """Return the studies, with the completion codes that groups name beside their own."""
+        studies = {study.id: study.model_copy(deep=True) for study in self.studies}
+        for group in self.groups:
+            for feeder in group.feeders:
+                study = studies[feeder.study]
+                action = Action(action=feeder.action, participant_group=group.id)
+                code = CompletionCode(code=feeder.code, code_type=feeder.code_type, actions=[action])
+                study.completion_codes = [*study.completion_codes, code]
+        return list(studies.values())
 
-def _ids(section: str, entries: Sequence[User | _Workspace | SeedGroup]) -> dict[str, str]:
+
+def _ids(section: str, entries: Sequence[User | _Entry | _Study | SeedGroup]) -> dict[str, str]:
     """Return the entries' ids, each with the words for where it stands."""
     places: dict[str, str] = {}
     for number, entry in enumerate(entries, start=1):

@@ -1,14 +1,22 @@
 """What the emulator knows, and how it changes with calls and with time. No HTTP in here."""
 
+import json
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from airflow_provider_prolific.emulator.errors import ApiError, not_found
-from airflow_provider_prolific.emulator.groups import Group, is_known_participant
-from airflow_provider_prolific.emulator.models import MAX_GROUPS, Settings
-from airflow_provider_prolific.emulator.seed import Seed, SeedGroup, User
+from airflow_provider_prolific.emulator.groups import Group, is_known_participant, synthetic_participant_id
+from airflow_provider_prolific.emulator.life import Life
+from airflow_provider_prolific.emulator.models import MAX_GROUPS, MAX_STUDIES, MAX_SUBMISSIONS, Recruitment, Settings
+from airflow_provider_prolific.emulator.money import Wallet
+from airflow_provider_prolific.emulator.seed import Project, Seed, SeedGroup, User
+from airflow_provider_prolific.emulator.studies import Study
+from airflow_provider_prolific.emulator.study_models import StudyFields
+from airflow_provider_prolific.emulator.submissions import STATUSES, Submission
+from airflow_provider_prolific.text import shorten
 
 UNKNOWN_PARTICIPANT = 140003
 
@@ -21,36 +29,54 @@ class Scope(NamedTuple):
 
 
 class State:
-    """Everything the emulator holds; ``clock`` gives epoch seconds."""
+    """Everything the emulator holds; ``clock`` gives epoch seconds, to which ``advance`` adds."""
 
     def __init__(self, seed: Seed, clock: Callable[[], float] = time.time) -> None:
-        self.clock = clock
+        self._clock = clock
         self.first_seed = seed
         self.reset(seed)
 
     def reset(self, seed: Seed | None = None) -> None:
         """Forget everything and begin again."""
         seed = self.first_seed if seed is None else seed
-        self.started_at = self.clock()
+        self._ahead = 0.0
+        self.life = Life(self)
+        self.started_at = self.now()
         self.settings: Settings = seed.settings
         self.workspaces: dict[str, str] = {entry.id: entry.name for entry in seed.workspaces}
-        self.projects: dict[str, str] = {entry.id: entry.workspace_id for entry in seed.projects}
+        self.wallets: dict[str, Wallet] = {
+            entry.id: Wallet(entry.rates(), Decimal(entry.balance)) for entry in seed.workspaces
+        }
+        self.projects: dict[str, Project] = {entry.id: entry for entry in seed.projects}
+        self.filter_sets: dict[str, dict[str, Any]] = {entry.id: entry.as_json() for entry in seed.filter_sets}
         self.users: list[User] = seed.users
         self.tokens: dict[str, User] = {token: user for user in seed.users for token in user.tokens}
         self.revoked_tokens: set[str] = set()
-        self.studies: dict[str, dict[str, Any]] = {entry.id: entry.as_json() for entry in seed.studies}
         self.messages: deque[dict[str, Any]] = deque(maxlen=1000)
         self.groups: dict[str, Group] = {entry.id: self._group(entry) for entry in seed.groups}
         self._listings: dict[tuple[Scope, bool | None], list[Group]] = {}
+        self._feeders: dict[str, list[tuple[Study, list[dict[str, Any]]]]] | None = None
         self._created = 0
+        self.studies: dict[str, Study] = {}
+        for entry in seed.studies_with_feeders():
+            self.create_study(entry, entry.id)
+        for workspace in seed.workspaces:  # what these studies have cost was paid before
+            self.wallets[workspace.id].balance = Decimal(workspace.balance)
+
+    def now(self) -> float:
+        """Do all that is due, and tell the time."""
+        now = self._clock() + self._ahead
+        self.life.settle(now)
+        return now
+
+    def advance(self, seconds: float) -> float:
+        """Let time pass at once, and tell the time then."""
+        self._ahead += seconds
+        return self.now()
 
     def _group(self, entry: SeedGroup) -> Group:
-        feeder_studies = [
-            {**self.studies[feeder.study], "feeder_completion_codes": [feeder.model_dump(exclude={"study"})]}
-            for feeder in entry.feeders
-        ]
         fields = entry.model_dump(exclude={"participant_count", "participant_ids", "feeders"})
-        group = Group(created_at=self.started_at, feeder_studies=feeder_studies, **fields)
+        group = Group(created_at=self.started_at, **fields)
         group.found(entry.participant_count, entry.participant_ids)
         return group
 
@@ -73,25 +99,39 @@ class State:
             return group.organisation_id in user.organisations
         workspace_id = group.workspace_id
         if workspace_id is None and group.project_id is not None:
-            workspace_id = self.projects[group.project_id]
+            workspace_id = self.projects[group.project_id].workspace_id
         return workspace_id in user.workspaces
 
     def group(self, group_id: str, user: User | None = None, *, to_change: bool = False) -> Group:
         """Return a group as it is now, if this user may see it; None sees everything."""
+        now = self.now()
         group = self.groups.get(group_id)
         if group is None or (user is not None and not self._may_see(user, group)) or (to_change and group.is_deleted):
             raise not_found()
-        group.settle(self.clock())
+        group.settle(now)
         return group
+
+    def group_json(self, group: Group) -> dict[str, Any]:
+        """Return a group in the API's own fields, as it is now."""
+        group.settle(self.now())
+        if self._feeders is None:
+            self._feeders = {}
+            for study in self.studies.values():
+                for group_id, codes in study.feeder_codes().items():
+                    self._feeders.setdefault(group_id, []).append((study, codes))
+        feeders = self._feeders.get(group.id, ())
+        feeder_studies = [{**study.as_feeder(), "feeder_completion_codes": codes} for study, codes in feeders]
+        return group.as_json() | {"feeder_studies": feeder_studies}
 
     def check_scope(self, scope: Scope, user: User) -> None:
         """Refuse a workspace or project that the user cannot see."""
-        workspace_id = scope.id if scope.field == "workspace_id" else self.projects.get(scope.id)
+        project = self.projects.get(scope.id)
+        workspace_id = scope.id if scope.field == "workspace_id" else project and project.workspace_id
         if workspace_id not in self.workspaces or workspace_id not in user.workspaces:
             raise not_found()
 
     def list_groups(self, scope: Scope, active: bool | None, *, ignore_scope: bool = False) -> list[Group]:
-        """Return a scope's groups in the order of their creation. Call ``Group.settle`` on those that are shown."""
+        """Return a scope's groups in the order of their creation."""
         if ignore_scope:
             scope = self._another_workspace(scope)
         if self.settings.ignore_active:
@@ -117,7 +157,7 @@ class State:
         """Create groups that differ by name only."""
         if len(self.groups) + count > MAX_GROUPS or count * (len(name) + len(participant_ids)) > 2_000_000:
             raise ApiError(400, f"That is too much: there can be {MAX_GROUPS} groups, and few large ones by one call.")
-        now = self.clock()
+        now = self.now()
         groups = []
         for number in range(1, count + 1):
             self._created += 1
@@ -130,7 +170,7 @@ class State:
 
     def set_deleted(self, group: Group, is_deleted: bool) -> None:
         """Delete a group, or bring it back; growth stands still while it is deleted."""
-        now = self.clock()
+        now = self.now()
         group.settle(now)
         group.is_deleted = is_deleted
         group.restart_growth(now)
@@ -142,3 +182,134 @@ class State:
         if unknown:
             problem = f"No such participant: {', '.join(unknown)[:1000]}"
             raise ApiError(400, {"participant_ids": [problem]}, UNKNOWN_PARTICIPANT)
+
+    # --- studies ---
+
+    def study(self, study_id: str, user: User | None = None) -> Study:
+        """Return a study as it is now, if this user may see it; None sees everything."""
+        self.now()
+        study = self.studies.get(study_id)
+        if study is None or (user is not None and study.workspace_id not in user.workspaces):
+            raise not_found()
+        return study
+
+    def submission(self, submission_id: str, user: User | None = None) -> Submission:
+        """Return a submission as it is now, if this user may see its study."""
+        self.now()
+        submission = self.life.submissions.get(submission_id)
+        if submission is None or (user is not None and submission.study.workspace_id not in user.workspaces):
+            raise not_found()
+        return submission
+
+    def studies_of(self, user: User, project_id: str | None = None) -> list[Study]:
+        """Return what a user sees of a project's studies, or of all, in the order of their creation."""
+        self.now()
+        return [
+            study
+            for study in self.studies.values()
+            if study.workspace_id in user.workspaces and project_id in (None, study.project_id)
+        ]
+
+    def filters_of(self, study: Study) -> list[dict[str, Any]]:
+        """Return who may take a study: its own filters, or those of its filter set."""
+        filter_set = self.filter_sets.get(study.fields.get("filter_set_id") or "")
+        filters = filter_set["filters"] if filter_set else study.fields.get("filters")
+        return list(filters or ())
+
+    def create_study(self, new: StudyFields, study_id: str | None = None) -> Study:
+        """Create a study behind the API's back, and let it begin as its status says."""
+        now = self.now()
+        study = self.add_study(new.fields(), self.projects.get(new.project or ""), now, new.recruitment(), study_id)
+        self.set_status(study, new.status)
+        for status, count in new.submissions.items():
+            self.add_submissions(study, status, count)
+        return study
+
+    def add_study(
+        self,
+        fields: dict[str, Any],
+        project: Project | None,
+        now: float,
+        recruitment: Recruitment | None = None,
+        study_id: str | None = None,
+    ) -> Study:
+        """Add a draft; without a project it comes into the first one."""
+        if len(self.studies) >= MAX_STUDIES or len(json.dumps(fields)) > 500_000:
+            raise ApiError(400, f"That is too much: there can be {MAX_STUDIES} studies, and no very long ones.")
+        if project is None:
+            project = next(iter(self.projects.values()), None)
+        if study_id is None:
+            self._created += 1
+            study_id = f"65{self._created:022x}"
+        workspace_id = project.workspace_id if project else next(iter(self.workspaces))
+        fields = {name: value for name, value in fields.items() if name not in ("project", "publish_at")}
+        study = Study(
+            id=study_id,
+            fields=fields,
+            workspace_id=workspace_id,
+            project_id=project.id if project else None,
+            rates=self.wallets[workspace_id].rates,
+            created_at=now,
+            recruitment=recruitment or self.settings.people,
+        )
+        self.studies[study.id] = study
+        self.forget_feeders()
+        return study
+
+    def forget_feeders(self) -> None:
+        """Look again which studies change which groups: a study or its codes have changed."""
+        self._feeders = None
+
+    def set_status(self, study: Study, status: str | None) -> None:
+        """Give a study a status; one that nobody can decide on is only shown. None shows the true one again."""
+        now = self.now()
+        study.forced_status = None
+        if status == "ACTIVE":
+            self.life.open(study, now)
+        elif status in ("UNPUBLISHED", "SCHEDULED", "PAUSED"):
+            study.phase = status
+        elif status is not None:
+            study.forced_status = status
+            if status in ("AWAITING REVIEW", "COMPLETED"):
+                self.life.stop(study)
+
+    def add_submissions(self, study: Study, status: str, count: int, **fields: Any) -> list[Submission]:
+        """Add submissions of one status, with new people unless there is a ``participant_id``."""
+        now = self.now()
+        check_submission_status(status)
+        if len(self.life.submissions) + count > MAX_SUBMISSIONS:
+            raise ApiError(400, f"That is too much: there can be {MAX_SUBMISSIONS} submissions.")
+        added = []
+        for _ in range(count):
+            participant_id = synthetic_participant_id(study.id, len(study.submissions) + 1)
+            submission = self.life.new_submission(
+                study, participant_id=fields.get("participant_id", participant_id), at=now
+            )
+            self.life.move(submission, status, now)
+            for name, value in fields.items():
+                setattr(submission, name, value)
+            added.append(submission)
+        return added
+
+    def remove_study(self, study: Study) -> None:
+        """Let a study be gone, with its submissions."""
+        del self.studies[study.id]
+        study.phase = "STOPPED"
+        for submission_id in study.submissions:
+            del self.life.submissions[submission_id]
+        self.forget_feeders()
+
+    def locked(self, workspace_id: str) -> Decimal:
+        """Return how much of a workspace's balance is set aside."""
+        studies = [study for study in self.studies.values() if study.workspace_id == workspace_id]
+        return sum((study.locked for study in studies), Decimal())
+
+    def available(self, workspace_id: str) -> Decimal:
+        """Return how much of a workspace's balance is left to be spent."""
+        return self.wallets[workspace_id].balance - self.locked(workspace_id)
+
+
+def check_submission_status(status: str) -> None:
+    """Refuse a status that no submission has."""
+    if status not in STATUSES:
+        raise ApiError(400, f"status must be one of {', '.join(STATUSES)}, not {shorten(status)}")

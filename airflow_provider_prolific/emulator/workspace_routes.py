@@ -1,0 +1,100 @@
+"""The user, workspaces, their projects and money, and filter sets, as the API answers on the wire."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
+
+from airflow_provider_prolific.emulator.errors import not_found
+from airflow_provider_prolific.emulator.models import Text
+from airflow_provider_prolific.emulator.seed import Project, User
+from airflow_provider_prolific.emulator.state import Scope, State
+from airflow_provider_prolific.emulator.wire import CurrentState, CurrentUser
+
+router = APIRouter()
+
+
+@router.get("/users/me/")
+async def get_user(state: CurrentState, user: CurrentUser) -> Response:
+    # The account's own money is the one of its first workspace.
+    balance = _balance(state, user.workspaces[0]) if user.workspaces else {}
+    money = {"balance": balance.get("total_balance", 0), "available_balance": balance.get("available_balance", 0)}
+    return JSONResponse(user.as_json() | money)
+
+
+@router.get("/workspaces/")
+async def list_workspaces(state: CurrentState, user: CurrentUser) -> Response:
+    return JSONResponse({"results": [_workspace(state, user, workspace_id) for workspace_id in user.workspaces]})
+
+
+@router.get("/workspaces/{workspace_id}/")
+async def get_workspace(workspace_id: str, state: CurrentState, user: CurrentUser) -> Response:
+    state.check_scope(Scope("workspace_id", workspace_id), user)
+    return JSONResponse(
+        _workspace(state, user, workspace_id)
+        | {"projects": _projects(state, user, workspace_id), "wallet": f"67{workspace_id[2:]}"}
+    )
+
+
+@router.get("/workspaces/{workspace_id}/balance/")
+async def get_balance(workspace_id: str, state: CurrentState, user: CurrentUser) -> Response:
+    state.check_scope(Scope("workspace_id", workspace_id), user)
+    return JSONResponse(_balance(state, workspace_id))
+
+
+@router.get("/workspaces/{workspace_id}/projects/")
+async def list_projects(workspace_id: str, state: CurrentState, user: CurrentUser) -> Response:
+    state.check_scope(Scope("workspace_id", workspace_id), user)
+    return JSONResponse({"results": _projects(state, user, workspace_id)})
+
+
+@router.get("/projects/{project_id}/")
+async def get_project(project_id: str, state: CurrentState, user: CurrentUser) -> Response:
+    state.check_scope(Scope("project_id", project_id), user)
+    project = state.projects[project_id]
+    return JSONResponse(_project(project, user) | {"workspace": project.workspace_id})
+
+
+@router.get("/filter-sets/")
+async def list_filter_sets(state: CurrentState, user: CurrentUser, workspace_id: Text | None = None) -> Response:
+    visible = [each for each in state.filter_sets.values() if each["workspace_id"] in user.workspaces]
+    return JSONResponse({"results": [each for each in visible if workspace_id in (None, each["workspace_id"])]})
+
+
+@router.get("/filter-sets/{filter_set_id}/")
+async def get_filter_set(filter_set_id: str, state: CurrentState, user: CurrentUser) -> Response:
+    filter_set = state.filter_sets.get(filter_set_id)
+    if filter_set is None or filter_set["workspace_id"] not in user.workspaces:
+        raise not_found()
+    return JSONResponse(filter_set)
+
+
+def _balance(state: State, workspace_id: str) -> dict[str, Any]:
+    state.now()
+    return state.wallets[workspace_id].as_json(state.locked(workspace_id))
+
+
+def _workspace(state: State, user: User, workspace_id: str) -> dict[str, Any]:
+    users = [_member(each) for each in state.users if workspace_id in each.workspaces]
+    name = state.workspaces[workspace_id]
+    return {"id": workspace_id, "title": name, "description": "", "owner": user.id, "users": users}
+
+
+def _projects(state: State, user: User, workspace_id: str) -> list[dict[str, Any]]:
+    return [_project(each, user) for each in state.projects.values() if each.workspace_id == workspace_id]
+
+
+def _project(project: Project, user: User) -> dict[str, Any]:
+    return {
+        "id": project.id,
+        "title": project.name,
+        "description": "",
+        "owner": user.id,
+        "type": "PRIVATE",
+        "public_details": None,
+        "users": [_member(user)],
+    }
+
+
+def _member(user: User) -> dict[str, Any]:
+    return {"id": user.id, "name": user.name, "email": user.email, "roles": ["WORKSPACE_ADMIN"]}
