@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, FailFast, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from airflow_provider_prolific.emulator.models import (
     MAX_PARTICIPANTS,
@@ -154,7 +154,7 @@ class StudyFields(StudyChanges, Recruitment):
     estimated_completion_time: Annotated[int, Field(ge=1, lt=2**31)] = 10
     reward: Annotated[int, Field(ge=0, lt=2**31)] = 150
     external_study_url: Text = "https://example.com/study?participant={{%PROLIFIC_PID%}}"
-    submissions: Annotated[dict[Text, Count], FailFast()] = {}
+    submissions: dict[Text, Count] = {}
 
     def recruitment(self) -> Recruitment:
         """Return how people take part."""
