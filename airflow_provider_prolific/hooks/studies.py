@@ -14,6 +14,9 @@ from airflow_provider_prolific.text import shorten
 
 STUDIES_ENDPOINT = "/api/v1/studies/"
 
+#: Counts, which the API documents as numbers with a fraction.
+_COUNTERS = {"total_available_places", "places_taken", "number_of_submissions"}
+
 
 class Study(TypedDict, total=False):
     """A study in the API's own field names. Which of them are there depends on the endpoint; amounts are hundredths."""
@@ -64,12 +67,16 @@ class StudyCost(TypedDict):
 
 
 class Balance(TypedDict, total=False):
-    """The money of a workspace, in hundredths of its currency; ``available_balance`` is after active studies' locks."""
+    """The money of a workspace, in hundredths of its currency; ``available_balance`` is after active studies' locks.
+
+    Each breakdown has ``rewards``, ``fees`` and ``vat``.
+    """
 
     currency_code: Required[str]
     total_balance: int
+    balance_breakdown: dict[str, int]
     available_balance: Required[int]
-    breakdowns: dict[str, Any]
+    available_balance_breakdown: dict[str, int]
 
 
 class StudyEndpoints:
@@ -102,7 +109,8 @@ class StudyEndpoints:
 
         API: https://docs.prolific.com/api-reference/studies/get-project-studies
         """
-        project_id = project_id or self._client.settings.scopes["project_id"]
+        if project_id is None:
+            project_id = self._client.settings.scopes["project_id"]
         endpoint = STUDIES_ENDPOINT
         if project_id is not None:
             endpoint = f"/api/v1/projects/{quote(check_id(project_id, 'project_id'), safe='')}/studies/"
@@ -125,10 +133,9 @@ class StudyEndpoints:
         endpoint = f"{study_endpoint(study_id)}cost/"
 
         def read(answer: Any) -> StudyCost:
-            parts = [answer.get("rewards"), answer.get("bonuses")] if isinstance(answer, Mapping) else []
-            if not parts or not all(isinstance(part, Mapping) for part in parts):
-                raise ProlificResponseError(f"GET {endpoint} answered without costs: {shorten(answer)}")
-            return answer  # type: ignore[no-any-return]
+            if isinstance(answer, Mapping) and all(map(_is_cost_part, (answer.get("rewards"), answer.get("bonuses")))):
+                return answer  # type: ignore[return-value]
+            raise ProlificResponseError(f"GET {endpoint} answered without costs: {shorten(answer)}")
 
         return self._client.call("GET", endpoint, read)
 
@@ -141,7 +148,8 @@ class StudyEndpoints:
 
         API: https://docs.prolific.com/api-reference/workspaces/get-workspace-balance
         """
-        workspace_id = workspace_id or self._client.settings.default_workspace_id()
+        if workspace_id is None:
+            workspace_id = self._client.settings.default_workspace_id()
         endpoint = f"/api/v1/workspaces/{quote(check_id(workspace_id, 'workspace_id'), safe='')}/balance/"
 
         def read(answer: Any) -> Balance:
@@ -159,9 +167,19 @@ class StudyEndpoints:
 def read_study(row: Any, call: str) -> Study:
     """Return a row as a study; what else than id and status is needed, whoever needs it looks for."""
     if isinstance(row, dict) and isinstance(row.get("id"), str) and row["id"] and isinstance(row.get("status"), str):
-        study: Study = row  # type: ignore[assignment]
-        return study
+        study: Any = row | {name: whole_number(row[name]) for name in _COUNTERS & row.keys()}
+        return study  # type: ignore[no-any-return]
     raise ProlificResponseError(f"{call} answered with a study without an id or a status: {shorten(row)}")
+
+
+def whole_number(value: Any) -> Any:
+    """Return a count as an ``int``, also if it came with a fraction of nothing, and anything else as it is."""
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
+def _is_cost_part(part: Any) -> bool:
+    amounts = [part.get(name) for name in StudyCostPart.__annotations__] if isinstance(part, Mapping) else [None]
+    return all(isinstance(amount, Mapping) and type(amount.get("amount")) in (int, float) for amount in amounts)
 
 
 def study_endpoint(study_id: str) -> str:

@@ -10,7 +10,7 @@ from airflow_provider_prolific.arguments import check_id
 from airflow_provider_prolific.exceptions import ProlificResponseError
 from airflow_provider_prolific.hooks.client import Client
 from airflow_provider_prolific.hooks.listing import by_page
-from airflow_provider_prolific.hooks.studies import study_endpoint
+from airflow_provider_prolific.hooks.studies import study_endpoint, whole_number
 from airflow_provider_prolific.text import fold_status, shorten
 
 SUBMISSIONS_ENDPOINT = "/api/v1/submissions/"
@@ -24,20 +24,22 @@ _DROPPED = ("ip", "reward")
 class Submission(TypedDict, total=False):
     """A submission, in the same field names whichever endpoint it came from.
 
-    ``participant_id`` is personal data; the person's ``ip`` is left out. So is ``reward``, whose unit differs.
+    Only ``id`` and ``status`` are certain; ``time_taken``, for one, is in listings only. ``participant_id`` is personal
+    data; the person's ``ip`` is left out. So is ``reward``, whose unit differs.
     """
 
     id: Required[str]
     status: Required[str]
     participant_id: str
     study_id: str
+    parent_study_id: str | None
     study_code: str | None
     started_at: str | None
     completed_at: str | None
     is_complete: bool
     time_taken: float | None
     return_requested: str | None
-    bonus_payments: list[int]
+    bonus_payments: list[float]
     has_siblings: bool | None
     star_awarded: bool
 
@@ -63,7 +65,9 @@ class SubmissionEndpoints:
 
         def read_row(row: Any) -> tuple[str, Submission]:
             submission = _read_submission(row, f"GET {SUBMISSIONS_ENDPOINT}")
-            if submission.setdefault("study_id", study_id) != study_id:
+            submission["study_id"] = submission.get("study_id") or study_id
+            # A study by quotas has parts, and their submissions name it as their parent.
+            if study_id not in (submission["study_id"], submission.get("parent_study_id")):
                 raise ProlificResponseError(
                     f"GET {SUBMISSIONS_ENDPOINT} was asked for study {shorten(study_id)} but answered with a "
                     f"submission of {shorten(submission['study_id'])}: the filter was ignored",
@@ -103,9 +107,12 @@ class SubmissionEndpoints:
         endpoint = f"{study_endpoint(study_id)}submissions/counts/"
 
         def read(answer: Any) -> dict[str, int]:
-            if not isinstance(answer, Mapping) or not all(type(n) is int and n >= 0 for n in answer.values()):
+            counts: dict[str, Any] = {}
+            if isinstance(answer, Mapping):
+                counts = {fold_status(status): whole_number(number) for status, number in answer.items()}
+            if not counts or not all(type(number) is int and number >= 0 for number in counts.values()):
                 raise ProlificResponseError(f"GET {endpoint} answered without whole counts: {shorten(answer)}")
-            return {fold_status(status): number for status, number in answer.items()}
+            return counts
 
         return self._client.call("GET", endpoint, read)
 
