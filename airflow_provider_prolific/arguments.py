@@ -43,6 +43,7 @@ MIN_POKE_INTERVAL_SECONDS = 0.1
 MAX_SECONDS = timedelta.max.days * 86_400.0
 
 _ID = re.compile(r"[^\s/\\]{1,255}")
+_STATUS = re.compile(r"[\s_-]*[A-Za-z][A-Za-z\s_-]*")
 _RENDERED = {"true": True, "false": False, "none": None}
 
 
@@ -213,9 +214,19 @@ def check_seconds(value: Any, name: str) -> float:
 def check_statuses(value: Any, name: str) -> list[str]:
     """Return statuses as Prolific writes them, from whichever spelling: ``awaiting_review`` is ``AWAITING REVIEW``."""
     statuses = [value] if isinstance(value, str) else value
-    if not isinstance(statuses, (list, tuple, set, frozenset)) or not statuses:
-        raise ProlificValueError(f"{name} must be a list of at least one status, not {shorten(value)}")
-    return list(dict.fromkeys(fold_status(check_text(status, f"a status of {name}")) for status in statuses))
+    if isinstance(statuses, (bytes, bytearray, Mapping)) or not isinstance(statuses, Iterable):
+        raise ProlificValueError(f"{name} must be a list of statuses, not {shorten(value)}")
+    folded: dict[str, None] = {}
+    for status in statuses:
+        # A list that a template has rendered to text is not a status: it would be waited for in vain.
+        if not isinstance(status, str) or not _STATUS.fullmatch(status):
+            raise ProlificValueError(
+                f"a status of {name} must be letters, such as 'AWAITING REVIEW', not {shorten(status)}"
+            )
+        folded[fold_status(status)] = None
+    if not folded:
+        raise ProlificValueError(f"{name} must have at least one status")
+    return list(folded)
 
 
 def one_of(*choices: str) -> Check:
@@ -229,11 +240,14 @@ def one_of(*choices: str) -> Check:
     return check_choice
 
 
-def optional(check: Check) -> Check:
-    """Return a check that lets ``None`` pass."""
+def optional(check: Check, *, rendered: bool = False) -> Check:
+    """Return a check that lets ``None`` pass.
+
+    :param rendered: Also the text that a template makes of it.
+    """
 
     def check_optional(value: Any, name: str) -> Any:
-        return None if value is None else check(value, name)
+        return None if (_read_rendered(value) if rendered else value) is None else check(value, name)
 
     return check_optional
 

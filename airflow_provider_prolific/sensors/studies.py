@@ -98,7 +98,7 @@ class ProlificSubmissionSensor(WaitSensor):
 
     checks = {
         "study_id": check_id,
-        "target_count": optional(check_count),
+        "target_count": optional(check_count, rendered=True),
         "statuses": check_counted_statuses,
         "if_ended": check_if_ended,
         "wait_for_publish": check_flag,
