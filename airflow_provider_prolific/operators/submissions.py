@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_prolific.arguments import check_id, check_statuses, optional
 from airflow_provider_prolific.operators.base import ProlificOperator
-from airflow_provider_prolific.text import fold_status
+from airflow_provider_prolific.text import fold_status, one_line
+from airflow_provider_prolific.waiting.wait import read_time
 
 if TYPE_CHECKING:
     from airflow_provider_prolific.arguments import TextArgument
@@ -38,7 +39,7 @@ class ProlificListSubmissionsOperator(ProlificOperator):
     API: https://docs.prolific.com/api-reference/submissions/get-submissions
     """
 
-    checks = {"study_id": check_id, "statuses": optional(check_statuses)}
+    checks = {"study_id": check_id, "statuses": optional(check_statuses, rendered=True)}
 
     def __init__(
         self,
@@ -53,16 +54,14 @@ class ProlificListSubmissionsOperator(ProlificOperator):
 
     def perform(self, hook: ProlificHook, *, study_id: str, statuses: list[str] | None) -> list[Submission]:
         """List the submissions; the server's own filter by status is not relied on."""
-        submissions = [
-            submission
-            for submission in hook.list_submissions(study_id)
-            if statuses is None or fold_status(submission["status"]) in statuses
-        ]
+        submissions = hook.list_submissions(study_id)
         counts = Counter(fold_status(submission["status"]) for submission in submissions)
+        listed = [each for each in submissions if statuses is None or fold_status(each["status"]) in statuses]
         self.log.info(
-            "Study %s has %d submissions%s",
+            "Study %s has %d submissions (%s); %d of them are listed",
             study_id,
             len(submissions),
-            "".join(f", {number} {status}" for status, number in sorted(counts.items())),
+            ", ".join(f"{number} {one_line(status, 50)}" for status, number in sorted(counts.items())) or "none",
+            len(listed),
         )
-        return sorted(submissions, key=lambda submission: (submission.get("started_at") or "", submission["id"]))
+        return sorted(listed, key=lambda submission: (read_time(submission.get("started_at")), submission["id"]))
