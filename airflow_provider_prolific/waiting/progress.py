@@ -122,10 +122,11 @@ class Stall:
 
 
 def describe_stall(measures: Sequence[Measure], since: float, now: float) -> str:
-    """Return in words what has not grown since when."""
-    short = "; ".join(measure.text for measure in measures if (measure.count or 0) < (measure.target or 0))
+    """Return in words what has not grown since when: what is short, or all if that is not a matter of counts."""
+    short = [measure for measure in measures if (measure.count or 0) < (measure.target or 0)]
+    texts = "; ".join(measure.text for measure in short or measures)
     began = datetime.fromtimestamp(since, UTC)
-    return f"no growth for {_duration(now - since)}, since {began:%Y-%m-%d %H:%M} UTC: {short}"
+    return f"no growth for {_duration(now - since)}, since {began:%Y-%m-%d %H:%M} UTC: {texts}"
 
 
 class Trouble:
