@@ -66,6 +66,8 @@ class Look(NamedTuple):
     asked_at: float
     answer: Any
     error: Exception | None
+    #: How much the answer holds.
+    breadth: int = 0
 
 
 class Beat(NamedTuple):
@@ -133,11 +135,12 @@ class SharedPoll:
     Thousands may wait here: no waiter has a timer of its own, and a beat wakes each of them once.
     """
 
-    def __init__(self, question: Question, ask: Callable[[ProlificHook], Any], line: Line) -> None:
+    def __init__(self, question: Question, line: Line) -> None:
         self.line = line
+        self.breadths: Counter[int] = Counter()
+        self.ways: dict[int, Callable[[ProlificHook], Any]] = {}  # how to ask, by breadth
         self.intervals: Counter[float] = Counter()
         self.grid = math.inf  # the shortest of them
-        self._ask_hook = ask
         self._last: Look | None = None
         self._asks: list[_Ask] = []  # those under way, the newest last
         self._not_before = -math.inf
@@ -162,13 +165,14 @@ class SharedPoll:
         beat = self._phase + (math.floor((earliest - self._phase) / grid) + 1) * grid
         return max(beat, self._not_before)
 
-    async def look(self, since: float, patience: float = math.inf, *, is_last: bool = False) -> Look:
+    async def look(self, since: float, patience: float = math.inf, *, breadth: int = 0, is_last: bool = False) -> Look:
         """Return an answer whose question was asked at ``since`` or later, from another waiter or by asking.
 
         While a ``Retry-After`` has not passed the last answer, a failure, is returned whatever its age.
 
         :param since: The loop's time, past or to come; a failure is taken only if it is also young.
         :param patience: Seconds after which to give up; if another one asks, up to `PATIENCE_CHECK_SECONDS` later.
+        :param breadth: How much the answer must hold.
         :param is_last: Do not wait for an ask that began before ``since``, but ask beside it.
         :raises ProlificConnectionError: there was no answer by then.
         """
@@ -179,7 +183,8 @@ class SharedPoll:
         try:
             while True:
                 if now >= since:
-                    if (last := self._last) is not None:
+                    last = self._last
+                    if last is not None and (last.error is not None or last.breadth >= breadth):
                         wanted = since if last.error is None else failure_since
                         if last.asked_at >= wanted or now < self._not_before:
                             return last
@@ -239,17 +244,19 @@ class SharedPoll:
         """
         loop = asyncio.get_running_loop()
         ask = _Ask(loop.time())
+        breadth = max(self.ways)
+        way = self.ways[breadth]
 
         def ask_in_thread() -> Any:
             ask.is_heard = True
-            return self.line.ask(self._ask_hook)
+            return self.line.ask(way)
 
         self._asks.append(ask)
         self._check_patience(ask)
         try:
             async with asyncio.timeout(min(patience, ASK_SECONDS)):
                 answer = await sync_to_async(ask_in_thread, thread_sensitive=False, executor=self.line.executor)()
-            look = Look(ask.asked_at, answer, None)
+            look = Look(ask.asked_at, answer, None, breadth)
         except TimeoutError:
             silence = self._silence(min(patience, ASK_SECONDS), [ask])
             if patience < ASK_SECONDS:
@@ -290,12 +297,15 @@ _loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary(
 
 
 @contextmanager
-def shared_poll(question: Question, ask: Callable[[ProlificHook], Any], interval: float) -> Iterator[SharedPoll]:
+def shared_poll(
+    question: Question, ask: Callable[[ProlificHook], Any], interval: float, breadth: int = 0
+) -> Iterator[SharedPoll]:
     """Join the poll of a question on the running event loop, and leave it at the end; the last one closes it.
 
     :param question: What is asked of which connection.
     :param ask: Asks it, in a thread.
     :param interval: The seconds between two beats of the one who joins.
+    :param breadth: How much it asks: of those who are there the broadest is asked, and its answer serves them all.
     """
     loop = asyncio.get_running_loop()
     polls, lines = _loops.setdefault(loop, _Loop({}, {}))
@@ -303,9 +313,11 @@ def shared_poll(question: Question, ask: Callable[[ProlificHook], Any], interval
         if (line := lines.get(question.prolific_conn_id)) is None:
             line = lines[question.prolific_conn_id] = Line(question.prolific_conn_id)
         line.polls += 1
-        poll = polls[question] = SharedPoll(question, ask, line)
+        poll = polls[question] = SharedPoll(question, line)
     poll.intervals[interval] += 1
     poll.grid = min(poll.grid, interval)
+    poll.breadths[breadth] += 1
+    poll.ways.setdefault(breadth, ask)
     try:
         yield poll
     finally:
@@ -313,6 +325,9 @@ def shared_poll(question: Question, ask: Callable[[ProlificHook], Any], interval
         if not poll.intervals[interval]:
             del poll.intervals[interval]
             poll.grid = min(poll.intervals, default=math.inf)
+        poll.breadths[breadth] -= 1
+        if not poll.breadths[breadth]:
+            del poll.breadths[breadth], poll.ways[breadth]
         if not poll.intervals:
             poll.close()
             del polls[question]

@@ -11,13 +11,18 @@ from airflow_provider_prolific.text import fold_status, shorten
 from airflow_provider_prolific.waiting.wait import Measure, Status, Wait, read_time
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from airflow_provider_prolific.hooks.prolific import ProlificHook
     from airflow_provider_prolific.hooks.studies import Study
 
+    #: A study, and how many of its submissions are in each status if somebody who waits for it wants to know.
+    Answer: TypeAlias = tuple[Study, dict[str, int]]
+
 #: A study is AWAITING REVIEW when its places are filled for the moment: a return or a time-out brings it back to life.
 MOMENTARY_STATUSES = ("AWAITING REVIEW",)
-#: Places of these are filled again, and a person who has timed out may still come back.
-UNCOUNTED_STATUSES = ("TIMED-OUT", "RETURNED")
+#: Places of the first two are filled again, though a person who has timed out may still come back.
+UNCOUNTED_STATUSES = ("TIMED-OUT", "RETURNED", "TOTAL")
 check_if_ended = one_of("fail", "return")
 
 
@@ -28,7 +33,9 @@ def check_counted_statuses(value: Any, name: str) -> list[str]:
     """
     statuses = check_statuses(value, name)
     if uncounted := [status for status in statuses if status in UNCOUNTED_STATUSES]:
-        raise ProlificValueError(f"{name} must not have {' or '.join(uncounted)}: their places are filled again")
+        raise ProlificValueError(
+            f"{name} must not have {' or '.join(uncounted)}: people whose places are filled again do not count"
+        )
     return statuses
 
 
@@ -55,6 +62,14 @@ class _StudyWait(Wait):
             "fail_on_paused": self.fail_on_paused,
         }
 
+    def question(self) -> Hashable:
+        """Return what is asked: one study, of which its submissions are the broader answer."""
+        return ("study", self.study_id)
+
+    def is_of_study(self, statuses: list[Status]) -> bool:
+        """Tell whether there is one status, of this study."""
+        return [status["id"] for status in statuses] == [self.study_id]
+
     def check_status(self, study: Study, status: str) -> None:
         """Refuse a study that does not come to the wait's end by itself.
 
@@ -69,14 +84,14 @@ class _StudyWait(Wait):
     def warning(self, statuses: list[Status]) -> str | None:
         """Warn of a pause."""
         [study] = statuses
-        if study["status"] != "PAUSED":
+        if study["status"] != "PAUSED" or self.opens(statuses):
             return None
         return f"study {shorten(study['name'])} is paused: nobody can take part until somebody starts it again"
 
     def last_growth(self, hook: ProlificHook, statuses: list[Status]) -> float | None:  # noqa: ARG002
         """Return when the last person took a place."""
         starts = [submission.get("started_at") for submission in hook.list_submissions(self.study_id)]
-        return max(map(read_time, filter(None, starts)), default=None)
+        return max(map(read_time, starts), default=None)
 
 
 class StudyWait(_StudyWait):
@@ -88,9 +103,8 @@ class StudyWait(_StudyWait):
     :param fail_on_paused: Whether a paused study is an error.
     """
 
-    keys: ClassVar[frozenset[str]] = frozenset(
-        ("id", "name", "internal_name", "status", "total_available_places", "places_taken")
-    )
+    _shown = ("id", "name", "internal_name", "status", "total_available_places", "places_taken")
+    keys: ClassVar[frozenset[str]] = frozenset(_shown)
 
     def __init__(
         self,
@@ -107,27 +121,24 @@ class StudyWait(_StudyWait):
         """Return the constructor's arguments, JSON only."""
         return super().arguments() | {"statuses": self.statuses}
 
-    def question(self) -> Hashable:
-        """Return what is asked: one study."""
-        return ("study", self.study_id)
-
-    def ask(self, hook: ProlificHook) -> Study:
+    def ask(self, hook: ProlificHook) -> Answer:
         """Read the study."""
-        return hook.get_study(self.study_id)
+        return hook.get_study(self.study_id), {}
 
-    def judge(self, answer: Study) -> list[Status]:
+    def judge(self, answer: Answer) -> list[Status]:
         """Return the study as it stands.
 
         :raises ProlificError: it is not published, or it is paused, and that is not waited for.
         """
-        status = fold_status(answer["status"])
+        study, _ = answer
+        status = fold_status(study["status"])
         if status not in self.statuses:
-            self.check_status(answer, status)
-        return [{key: answer.get(key) for key in self.keys} | {"status": status}]
+            self.check_status(study, status)
+        return [{key: study.get(key) for key in self._shown} | {"status": status}]
 
     def opens(self, statuses: list[Status]) -> bool:
-        """Tell whether the study is in one of the statuses."""
-        return len(statuses) == 1 and statuses[0]["id"] == self.study_id and statuses[0]["status"] in self.statuses
+        """Tell whether it is this study, in one of the statuses."""
+        return self.is_of_study(statuses) and statuses[0]["status"] in self.statuses
 
     def is_over(self, statuses: list[Status]) -> bool:
         """Tell whether it is, and has been at the look before if that status may last for a moment only."""
@@ -156,6 +167,7 @@ class SubmissionWait(_StudyWait):
     :param fail_on_paused: Whether a paused study is an error.
     """
 
+    breadth: ClassVar[int] = 1
     keys: ClassVar[frozenset[str]] = frozenset(
         ("id", "name", "status", "submission_count", "target_count", "counts", "reached")
     )
@@ -170,7 +182,7 @@ class SubmissionWait(_StudyWait):
         fail_on_paused: bool = False,
     ) -> None:
         super().__init__(study_id, wait_for_publish, fail_on_paused)
-        self.target_count = optional(check_count)(target_count, "target_count")
+        self.target_count = optional(check_count, rendered=True)(target_count, "target_count")
         self.statuses = check_counted_statuses(statuses, "statuses")
         self.if_ended = check_if_ended(if_ended, "if_ended")
 
@@ -179,15 +191,11 @@ class SubmissionWait(_StudyWait):
         own = {"target_count": self.target_count, "statuses": self.statuses, "if_ended": self.if_ended}
         return super().arguments() | own
 
-    def question(self) -> Hashable:
-        """Return what is asked: one study, and its submissions by status."""
-        return ("submission counts", self.study_id)
-
-    def ask(self, hook: ProlificHook) -> tuple[Study, dict[str, int]]:
+    def ask(self, hook: ProlificHook) -> Answer:
         """Read the study first: if it is completed, the counts that follow are those that it ended with."""
         return hook.get_study(self.study_id), hook.count_submissions(self.study_id)
 
-    def judge(self, answer: tuple[Study, dict[str, int]]) -> list[Status]:
+    def judge(self, answer: Answer) -> list[Status]:
         """Return how many submissions count.
 
         :raises ProlificError: there are too few and the study is completed, not published, or paused, and that is not
@@ -223,13 +231,22 @@ class SubmissionWait(_StudyWait):
 
     def opens(self, statuses: list[Status]) -> bool:
         """Tell whether the submissions are those of this study, and enough, or all that will come."""
-        if len(statuses) != 1 or statuses[0]["id"] != self.study_id:
+        if not self.is_of_study(statuses):
             return False
         [study] = statuses
-        target = self.target_count or study["target_count"]
-        is_enough = sum(study["counts"].get(name, 0) for name in self.statuses) >= target
+        count, target = study["submission_count"], study["target_count"]
+        if type(count) is not int or type(target) is not int or target != (self.target_count or target):
+            return False
         is_all = self.if_ended == "return" and study["status"] == "COMPLETED"
-        return study["reached"] is is_enough and (is_enough or is_all)
+        return study["reached"] is (count >= target) and (count >= target or is_all)
+
+    def last_growth(self, hook: ProlificHook, statuses: list[Status]) -> float | None:  # noqa: ARG002
+        """Return when the last submission that counts began or was handed in; of approvals no time is known."""
+        counted = [
+            each for each in hook.list_submissions(self.study_id) if fold_status(each["status"]) in self.statuses
+        ]
+        times = [each.get("completed_at") or each.get("started_at") for each in counted]
+        return max(map(read_time, times), default=None)
 
     def measure(self, status: Status) -> Measure:
         """Return the study in words: ``'Screener' has 12 of 30 submissions (40%)``."""

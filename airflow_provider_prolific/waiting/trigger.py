@@ -123,12 +123,15 @@ class WaitTrigger(BaseTrigger):
         statuses: list[Status] = []
         started_at = loop.time()
         await asyncio.sleep(self._first_pause(pace))
-        with shared_poll(Question(self.prolific_conn_id, wait.question()), wait.ask, pace.beat) as poll:
+        question = Question(self.prolific_conn_id, wait.question())
+        with shared_poll(question, wait.ask, pace.beat, wait.breadth) as poll:
             since = loop.time() - pace.beat
             while True:
                 is_last = time.time() >= self.deadline
                 if is_last:
-                    since = loop.time() - min(pace.beat, LAST_LOOK_MAX_AGE_SECONDS)
+                    # What must be seen twice must not be seen in one answer twice.
+                    is_seen_once = bool(statuses) and wait.opens(statuses)
+                    since = loop.time() - (0 if is_seen_once else min(pace.beat, LAST_LOOK_MAX_AGE_SECONDS))
                 found = await self._look(poll, since, wait, is_last)
                 if not isinstance(found, Exception):
                     statuses = found
@@ -159,7 +162,7 @@ class WaitTrigger(BaseTrigger):
         """Return what a look says, or why it says nothing."""
         patience = LAST_LOOK_SECONDS if is_last else max(self.deadline - time.time(), 0)
         try:
-            look = await poll.look(since, patience, is_last=is_last)
+            look = await poll.look(since, patience, breadth=wait.breadth, is_last=is_last)
             return look.error or wait.judge(look.answer)
         except ProlificError as error:
             return error

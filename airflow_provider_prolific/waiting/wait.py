@@ -40,6 +40,8 @@ class Wait(ABC):
     plural: ClassVar[str]
     #: The keys of each status.
     keys: ClassVar[frozenset[str]]
+    #: How much it asks: of waits with equal questions the broadest asks, and its answer serves them all.
+    breadth: ClassVar[int] = 0
 
     @abstractmethod
     def arguments(self) -> dict[str, Any]:
