@@ -56,12 +56,14 @@ class Redaction:
     """Takes out of texts what nobody may read: the API token, in whatever form it comes back, and participants' ids.
 
     :param secrets: Texts of which no form may be shown: as they are, in another case, quoted or escaped for a URL,
-        HTML or JSON, in hexadecimal digits or in base64, torn apart by punctuation, or backwards. Shorter ones than
-        `MIN_SECRET_LENGTH` are left alone: they would hide ordinary words.
+        HTML or JSON, in hexadecimal digits or in base64, torn apart by punctuation, or backwards; nor a part of
+        `PART_LENGTH` letters and digits. Shorter ones than `MIN_SECRET_LENGTH` are left alone: they would hide
+        ordinary words.
     :param ids: Texts that may not be shown as they are.
     """
 
     MIN_SECRET_LENGTH = 6
+    PART_LENGTH = 10
     HIDDEN = "***"
 
     def __init__(self, secrets: Iterable[str], ids: Iterable[str] = ()) -> None:
@@ -69,30 +71,42 @@ class Redaction:
         self._ids = ids
 
     @cached_property
-    def _forms(self) -> set[str]:
-        forms = {form for secret in self.secrets for form in _forms(secret)}
-        return {form for form in forms if len(form) >= self.MIN_SECRET_LENGTH}
+    def _hidden(self) -> dict[int, set[str]]:
+        return _by_length({*self.secrets, *self._ids})
 
     @cached_property
-    def _hidden(self) -> dict[int, set[str]]:
-        """What is hidden as it is, by its length: longest first, for one may be the beginning of another."""
-        hidden: dict[int, set[str]] = {}
-        for text in sorted({*self.secrets, *self._ids}, key=len, reverse=True):
-            hidden.setdefault(len(text), set()).add(text)
-        return hidden
+    def _parts(self) -> dict[int, set[str]]:
+        length = self.PART_LENGTH
+        forms = {form for secret in self.secrets for form in _forms(secret) if len(form) >= self.MIN_SECRET_LENGTH}
+        return _by_length(
+            {form[start : start + length] for form in forms for start in range(max(1, len(form) - length + 1))}
+        )
 
     def __call__(self, text: str) -> str:
         """Return a text, cut to what anybody could want to read, without what is hidden."""
         is_cut = len(text) > MAX_SHOWN
         text = text[:MAX_SHOWN]
-        for length, hidden in self._hidden.items():  # looked up, for there may be 100,000
+        for length, hidden in self._hidden.items():
             for start in range(len(text) - length, -1, -1):
                 if text[start : start + length] in hidden:
                     text = text[:start] + self.HIDDEN + text[start + length :]
-        if any(form in bare for bare in _bare(text) for form in self._forms):
+        if any(
+            bare[start : start + length] in parts
+            for bare in _bare(text)
+            for length, parts in self._parts.items()
+            for start in range(len(bare) - length + 1)
+        ):
             return "(not shown: it repeats the API token)"
         # What stands at a cut may be the beginning of something hidden, in a form that is longer.
         return text[: -MAX_SHOWN // 8] if is_cut else text
+
+
+def _by_length(texts: Iterable[str]) -> dict[int, set[str]]:
+    """Return texts by their length, to be looked up; longest first, for one may be the beginning of another."""
+    by_length: dict[int, set[str]] = {}
+    for text in sorted(texts, key=len, reverse=True):
+        by_length.setdefault(len(text), set()).add(text)
+    return by_length
 
 
 def _forms(secret: str) -> Iterator[str]:
