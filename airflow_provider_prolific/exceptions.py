@@ -140,7 +140,7 @@ def error_of_answer(
         code = fields.get("error_code")
         reason = ": ".join(text for text in (_flatten(title), _flatten(detail)) if text)
     except (ValueError, RecursionError):  # not JSON, or nested too deeply
-        detail = reason = describe_body(body, hide)
+        detail = reason = describe_body(body, hide) if status >= 400 else ""  # others are not read
     if type(code) is int:
         reason += f" (error_code {code})"
     message = f"{call} was refused with {status} {one_line(phrase, 100)}".rstrip()

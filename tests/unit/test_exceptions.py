@@ -168,6 +168,9 @@ class TestErrorOfAnswer:
     def test_a_refusal_that_is_not_json_is_told_without_its_mark_up(self, body, reason):
         assert str(refuse(body, 502, "Bad Gateway")) == f"GET /x/ was refused with 502 Bad Gateway: {reason}"
 
+    def test_the_body_of_a_redirect_which_is_not_read_is_not_spoken_of(self):
+        assert str(refuse(b"", 302, "Found")) == "GET /x/ was refused with 302 Found (redirects are not followed)"
+
     @pytest.mark.parametrize(
         ("status", "hint"),
         [
