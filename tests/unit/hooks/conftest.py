@@ -75,13 +75,23 @@ class LocalApi:
         self.url = url
         self.asked: list[Asked] = []
         self._answers: list[Answer] = []
+        self._choose: Callable[[Asked, list[str]], int] | None = None
+        self._lock = threading.Lock()
 
     def answer(self, status: int = 200, json_body: Any = None, *, times: int = 1, cut: str | None = None, **more: Any):
         body = more.get("body", json.dumps({} if json_body is None else json_body).encode())
         self._answers += [Answer(status, body, more.get("headers", {}), cut)] * times
 
+    def answer_by(self, choose: Callable[[Asked, list[str]], int]) -> None:
+        """Answer with the status that is chosen from what is asked, and from what was asked before."""
+        self._choose = choose
+
     def take(self, asked: Asked) -> Answer:
-        self.asked.append(asked)
+        with self._lock:
+            before = [earlier.target for earlier in self.asked]
+            self.asked.append(asked)
+        if self._choose is not None:
+            return Answer(self._choose(asked, before))
         return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
 
 
@@ -115,12 +125,17 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep the test's output clean."""
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *arguments: Any) -> None:
+        """Say nothing of a client that went away."""
+
+
 @pytest.fixture
 def start_local_api() -> Iterator[Callable[[], LocalApi]]:
     servers: list[ThreadingHTTPServer] = []
 
     def start() -> LocalApi:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        server = _Server(("127.0.0.1", 0), _Handler)
         server.api = LocalApi(f"http://127.0.0.1:{server.server_port}")
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         servers.append(server)
