@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,13 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RUN_BY_TESTS = [*(ROOT / "example_dags").glob("*.py"), *(ROOT / "tests").rglob("*.py")]
 
 
-def blocks(language: str) -> Iterator[Any]:
-    for document in DOCUMENTS:
-        for number, (found, text) in enumerate(BLOCK.findall(document.read_text()), 1):
-            if found == language:
-                yield pytest.param(text, id=f"{document.relative_to(ROOT)}-{number}")
+def blocks(language: str) -> list[Any]:
+    return [
+        pytest.param(text, id=f"{document.relative_to(ROOT)}-{number}")
+        for document in DOCUMENTS
+        for number, (found, text) in enumerate(BLOCK.findall(document.read_text()), 1)
+        if found == language
+    ]
 
 
 def lines(text: str) -> str:
