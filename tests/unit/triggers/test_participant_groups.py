@@ -1,55 +1,34 @@
-"""The trigger that waits: what it carries to the triggerer, what its one event says, and when it comes."""
+"""The triggers of participant groups: that the wait reaches its gate, and what a watch announces and remembers.
+
+The rules that the wait shares with others are shown in tests/unit/waiting.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import importlib
-import inspect
 import json
+import math
 import time
+from collections import ChainMap, UserDict
+from datetime import timedelta
+from types import MappingProxyType
 
 import pytest
-import requests
-import responses
 from airflow.models.trigger import Trigger
+from hypothesis import given
+from hypothesis import strategies as st
 
-from airflow_provider_prolific.triggers.participant_groups import ProlificParticipantGroupTrigger
+from airflow_provider_prolific.exceptions import ProlificError, ProlificValueError
+from airflow_provider_prolific.triggers import participant_groups as module
+from airflow_provider_prolific.triggers.participant_groups import (
+    ProlificParticipantGroupEventTrigger,
+    ProlificParticipantGroupTrigger,
+)
+from airflow_provider_prolific.version_compat import HAS_EVENT_TRIGGERS
 
 NAME = "Screened adults"
-URL = "https://api.prolific.com/api/v1/participant-groups/"
-
-EVERY_ARGUMENT = {
-    "targets": {NAME: 300, "g2": 1},
-    "deadline": 1_790_000_000.25,
-    "filter": {"project_id": "p1"},
-    "active": None,
-    "match": "any",
-    "if_missing": "wait",
-    "prolific_conn_id": "other",
-    "poke_interval": 7.5,
-    "exponential_backoff": True,
-    "max_wait": 300.0,
-    "silent_fail": True,
-    "not_before": 1_780_000_000.5,
-}
-
-
-def trigger(seconds=10.0, **arguments):
-    """Make a trigger whose deadline is so many seconds away."""
-    arguments = {"targets": {NAME: 300}, "poke_interval": 0.1, "deadline": time.time() + seconds, **arguments}
-    return ProlificParticipantGroupTrigger(**arguments)
-
-
-def events_of(waiting):
-    async def wait():
-        return [event.payload async for event in waiting.run()]
-
-    return asyncio.run(wait())
-
-
-def event_of(waiting):
-    [event] = events_of(waiting)
-    return event
+GROUPS_URL = "https://api.prolific.com/api/v1/participant-groups/"
+needs_airflow_3 = pytest.mark.skipif(not HAS_EVENT_TRIGGERS, reason="event-driven scheduling came with Airflow 3")
 
 
 def status(count, target=300, **changes):
@@ -63,94 +42,63 @@ def status(count, target=300, **changes):
     }
 
 
-def is_plain_json(value):
-    if isinstance(value, dict):
-        return all(type(key) is str and is_plain_json(item) for key, item in value.items())
-    if isinstance(value, list):
-        return all(map(is_plain_json, value))
-    return value is None or type(value) in (str, int, float, bool)
+@pytest.fixture
+def lists(api):
+    """Answer the next listing with these groups, all in one page; the last such answer stays."""
+    return lambda *groups: api.lists(*groups, meta={"count": len(groups)})
 
 
-class TestSerialize:
-    def test_a_trigger_comes_back_as_it_was(self):
-        classpath, kwargs = ProlificParticipantGroupTrigger(**EVERY_ARGUMENT).serialize()
-        module, _, name = classpath.rpartition(".")
+class TestWait:
+    @staticmethod
+    def trigger(seconds=10.0, **arguments):
+        """Make a trigger whose deadline is so many seconds away."""
+        arguments = {"targets": {NAME: 300}, "poke_interval": 0.1, "deadline": time.time() + seconds, **arguments}
+        return ProlificParticipantGroupTrigger(**arguments)
 
-        again = getattr(importlib.import_module(module), name)(**json.loads(json.dumps(kwargs)))
+    def test_its_arguments_come_back_from_airflows_database_in_their_normal_form(self):
+        arguments = {"targets": {NAME: 300}, "filter": {"project_id": "p1"}, "active": None, "match": "any"}
 
-        assert type(again) is ProlificParticipantGroupTrigger
-        assert again.serialize() == (classpath, EVERY_ARGUMENT)
+        row = Trigger.from_object(self.trigger(**arguments, if_missing="wait"))
 
-    def test_every_argument_is_carried(self):
-        parameters = set(inspect.signature(ProlificParticipantGroupTrigger.__init__).parameters) - {"self"}
-
-        assert parameters == set(EVERY_ARGUMENT) == set(trigger().serialize()[1])
-
-    def test_what_is_carried_is_plain_json(self):
-        assert is_plain_json(ProlificParticipantGroupTrigger(**EVERY_ARGUMENT).serialize()[1])
-
-    def test_a_trigger_survives_airflows_database(self):
-        row = Trigger.from_object(ProlificParticipantGroupTrigger(**EVERY_ARGUMENT))
-
-        assert row.kwargs == EVERY_ARGUMENT
+        assert row.classpath == "airflow_provider_prolific.triggers.participant_groups.ProlificParticipantGroupTrigger"
+        assert arguments.items() <= row.kwargs.items()
+        assert row.kwargs["if_missing"] == "wait"
         assert type(row.kwargs["targets"][NAME]) is int
+        assert ProlificParticipantGroupTrigger(**row.kwargs).serialize()[1] == row.kwargs
 
-    def test_a_trigger_survives_the_way_from_the_worker(self):
-        serde = pytest.importorskip("airflow.sdk.serde")
+    @pytest.mark.parametrize("mapping", [dict, MappingProxyType, UserDict, ChainMap])
+    def test_a_mapping_may_be_of_any_kind(self, mapping):
+        _, kwargs = self.trigger(targets=mapping({NAME: "300"}), filter=mapping({"project_id": "p1"})).serialize()
 
-        assert serde.deserialize(json.loads(json.dumps(serde.serialize(EVERY_ARGUMENT)))) == EVERY_ARGUMENT
+        stored = json.loads(json.dumps(kwargs))
 
-    def test_the_token_is_not_carried(self, api, connection, token):
-        waiting = trigger(seconds=-1)
-        api.fails(503)
+        assert (stored["targets"], stored["filter"]) == ({NAME: 300}, {"project_id": "p1"})
+        assert ProlificParticipantGroupTrigger(**stored).serialize()[1] == stored
 
-        event = event_of(waiting)
+    @pytest.mark.parametrize(
+        "stored", [{"filter": "mappingproxy({'project_id': 'p1'})"}, {"targets": []}, {"match": 1}, {"active": "maybe"}]
+    )
+    def test_what_another_version_stored_ends_as_an_error_event(self, event_of, stored):
+        event = event_of(self.trigger(**stored))
 
-        assert token not in repr((waiting, vars(waiting), waiting.serialize(), event))
+        assert (event["status"], event["groups"]) == ("error", [])
+        assert event["message"].startswith(f"ProlificValueError: {next(iter(stored))} must ")
 
-    def test_nothing_is_asked_when_a_trigger_is_made(self, api):
-        trigger(prolific_conn_id="nobody_knows_me")
+    def test_a_success_says_how_all_targets_stand(self, lists, connection, group, event_of):
+        lists(group("g1", NAME, 312), group("g2", "B", 7))
 
-        assert not api.requests
-
-
-class TestEvent:
-    def test_a_success_says_how_all_targets_stand(self, api, connection, group):
-        api.lists(group("g1", NAME, 312), group("g2", "B", 7))
-
-        assert event_of(trigger(targets={NAME: 300, "g2": 5})) == {
+        assert event_of(self.trigger(targets={NAME: 300, "g2": 5})) == {
             "status": "success",
             "groups": [status(312), status(7, 5, id="g2", name="B")],
             "message": "'Screened adults' has 312 of 300 (104%); 'B' has 7 of 5 (140%)",
         }
 
-    def test_a_success_may_come_at_a_later_look(self, api, connection, group):
-        for count in (100, 200, 300):
-            api.lists(group("g1", NAME, count))
+    def test_a_time_out_names_who_is_short(self, lists, connection, group, event_of):
+        lists(group("g1", NAME, 120), group("g2", "B", 7))
 
-        assert event_of(trigger())["groups"] == [status(300)]
-        assert len(api.requests) == 3
+        event = event_of(self.trigger(0.1, targets={NAME: 300, "B": 5}))
 
-    def test_a_time_out_names_who_is_short(self, api, connection, group):
-        api.lists(group("g1", NAME, 120), group("g2", "B", 7))
-
-        assert event_of(trigger(0.1, targets={NAME: 300, "B": 5})) == {
-            "status": "timeout",
-            "groups": [status(120), status(7, 5, id="g2", name="B")],
-            "message": "'Screened adults' has 120 of 300 (40%)",
-        }
-
-    @pytest.mark.parametrize(
-        ("error_status", "words"), [(401, "check the API token"), (403, "no access"), (404, "404")]
-    )
-    def test_a_refusal_that_will_not_pass_ends_the_wait_at_once(self, api, connection, error_status, words):
-        api.fails(error_status)
-
-        event = event_of(trigger(600, poke_interval=300))
-
-        assert (event["status"], event["groups"]) == ("error", [])
-        assert words in event["message"]
-        assert len(api.requests) == 1
+        assert (event["status"], event["message"]) == ("timeout", "'Screened adults' has 120 of 300 (40%)")
 
     @pytest.mark.parametrize(
         ("groups", "words"),
@@ -162,88 +110,42 @@ class TestEvent:
         ],
         ids=["missing", "deleted", "shared name", "ignored scope"],
     )
-    def test_groups_that_cannot_be_waited_for_end_the_wait_at_once(self, api, connection, group, groups, words):
-        api.lists(*(group(f"g{number}", NAME, 300, **fields) for number, fields in enumerate(groups)))
+    def test_groups_that_cannot_be_waited_for_end_the_wait_at_once(
+        self, lists, connection, group, event_of, groups, words
+    ):
+        lists(*(group(f"g{number}", NAME, 300, **fields) for number, fields in enumerate(groups)))
 
-        event = event_of(trigger(600, active=None, poke_interval=300))
+        event = event_of(self.trigger(600, active=None))
 
         assert event["status"] == "error"
         assert words in event["message"]
 
-    def test_a_connection_that_does_not_exist_ends_the_wait_at_once(self, api):
-        event = event_of(trigger(600, prolific_conn_id="nobody_knows_me", poke_interval=300))
+    def test_any_of_the_targets_may_be_enough(self, lists, connection, group, event_of):
+        lists(group("g1", NAME, 120), group("g2", "B", 5))
 
-        assert event["status"] == "error"
-        assert "nobody_knows_me" in event["message"]
+        assert event_of(self.trigger(targets={NAME: 300, "B": 5}, match="any"))["status"] == "success"
 
-    def test_the_error_of_a_later_look_keeps_what_was_known(self, api, connection, group):
-        api.lists(group("g1", NAME, 120))
-        api.fails(401)
+    def test_a_group_that_is_still_to_be_created_can_be_waited_for(self, lists, connection, group, event_of):
+        lists()
+        lists(group("g1", NAME, 300, is_deleted=True))
+        lists(group("g1", NAME, 300))
 
-        event = event_of(trigger())
+        assert event_of(self.trigger(if_missing="wait", active=None))["groups"] == [status(300)]
 
-        assert (event["status"], event["groups"]) == ("error", [status(120)])
+    def test_a_group_that_never_came_is_named_at_the_time_out(self, lists, connection, event_of):
+        lists()
 
-    @pytest.mark.parametrize(
-        "arguments",
-        [{"match": "some"}, {"if_missing": "ignore"}, {"filter": {"x": "y"}}, {"targets": {NAME: "many"}}],
-        ids=str,
-    )
-    def test_what_nobody_foresaw_becomes_an_error_event(self, api, connection, group, record_log, arguments):
-        log = record_log(ProlificParticipantGroupTrigger)
-        api.lists(group("g1", NAME, 120))
+        assert event_of(self.trigger(0.1, if_missing="wait")) == {
+            "status": "timeout",
+            "groups": [{"id": None, "name": NAME, "participant_count": None, "target_count": 300, "reached": False}],
+            "message": "'Screened adults' does not exist yet (target 300)",
+        }
 
-        event = event_of(trigger(**arguments))
-
-        assert event["status"] == "error"
-        assert "Error: " in event["message"]
-        assert log.of_level("exception")
-
-    def test_an_event_is_flat_json(self, api, connection, group):
-        api.lists(group("g1", NAME, 300))
-
-        event = event_of(trigger())
-
-        assert json.loads(json.dumps(event)) == event
-        assert set(event) == {"status", "groups", "message"}
-        assert is_plain_json(event)
-
-    @pytest.mark.parametrize("count", [120, 300])
-    def test_one_event_is_the_end(self, api, connection, group, count):
-        api.lists(group("g1", NAME, count))
-
-        assert len(events_of(trigger(0.1))) == 1
-
-
-class TestArguments:
-    def test_any_of_the_targets_may_be_enough(self, api, connection, group):
-        api.lists(group("g1", NAME, 120), group("g2", "B", 5))
-
-        assert event_of(trigger(targets={NAME: 300, "B": 5}, match="any"))["status"] == "success"
-
-    def test_a_group_that_is_still_to_be_created_can_be_waited_for(self, api, connection, group):
-        api.lists()
-        api.lists(group("g1", NAME, 300, is_deleted=True))
-        api.lists(group("g1", NAME, 300))
-
-        assert event_of(trigger(if_missing="wait", active=None))["groups"] == [status(300)]
-
-    def test_a_group_that_never_came_is_named_at_the_time_out(self, api, connection):
-        api.lists()
-
-        event = event_of(trigger(0.1, if_missing="wait"))
-
-        assert event["status"] == "timeout"
-        assert event["message"] == "'Screened adults' does not exist yet (target 300)"
-        assert event["groups"] == [
-            {"id": None, "name": NAME, "participant_count": None, "target_count": 300, "reached": False}
-        ]
-
-    def test_filter_active_and_connection_reach_the_request(self, api, connect, group):
+    def test_filter_active_and_connection_reach_the_request(self, api, lists, connect, group, event_of):
         connect("other", password="other-token")
-        api.lists(group("g1", NAME, 300, project_id="p1", is_deleted=False))
+        lists(group("g1", NAME, 300, project_id="p1", is_deleted=False))
 
-        event = event_of(trigger(filter={"project_id": "p1"}, active=None, prolific_conn_id="other"))
+        event = event_of(self.trigger(filter={"project_id": "p1"}, active=None, prolific_conn_id="other"))
 
         assert event["status"] == "success"
         [request] = api.requests
@@ -251,235 +153,290 @@ class TestArguments:
         assert "project_id=p1" in request.url
         assert "active" not in request.url
 
-    def test_without_a_filter_the_scope_is_the_connections(self, api, connection, group, workspace):
-        api.lists(group("g1", NAME, 300))
 
-        event_of(trigger())
-
-        assert f"workspace_id={workspace}" in api.requests[0].url
-
-    def test_a_token_that_is_replaced_during_the_wait_is_used(self, api, connect, workspace, group):
-        connect(password="old-token", extra={"workspace_id": workspace})
-
-        def answer(request):
-            connect(password="new-token", extra={"workspace_id": workspace})
-            is_new = request.headers["Authorization"] == "Token new-token"
-            return 200, {}, json.dumps({"results": [group("g1", NAME, 300 if is_new else 0)]})
-
-        api.add_callback(responses.GET, URL, answer)
-
-        assert event_of(trigger())["status"] == "success"
+def watcher(**arguments):
+    arguments = {"participant_group": NAME, "milestones": [10, 20, 30], "poke_interval": 0.1, **arguments}
+    if arguments.get("every") is not None:
+        del arguments["milestones"]
+    return ProlificParticipantGroupEventTrigger(**arguments)
 
 
-class TestWhatMayPass:
+@pytest.mark.skipif(HAS_EVENT_TRIGGERS, reason="this Airflow has event-driven scheduling")
+def test_airflow_2_is_told_what_it_lacks():
+    with pytest.raises(ProlificError, match="needs Airflow 3"):
+        watcher()
+
+
+@needs_airflow_3
+class TestWatchArguments:
     @pytest.mark.parametrize(
-        "answer",
+        ("given", "kept"),
         [
-            {"status": 429},
-            {"status": 500},
-            {"status": 503, "body": "<html>Maintenance</html>"},
-            {"body": "<html>Sign in</html>"},
-            {"body": "[]"},
-            {"body": '{"results": null}'},
-            {"body": '{"results": [{"id": "g1", "name": "Screened adults"}]}'},
-            {"body": requests.ConnectionError("Connection aborted.")},
-            {"body": requests.ReadTimeout("Read timed out.")},
+            ({"milestones": (30, " 10 ", 10)}, {"milestones": [10, 30], "every": None}),
+            ({"every": "50"}, {"milestones": None, "every": 50}),
+            *(
+                ({"filter": mapping({"project_id": "p1"})}, {"filter": {"project_id": "p1"}})
+                for mapping in (dict, MappingProxyType, UserDict, ChainMap)
+            ),
+            ({"poke_interval": timedelta(seconds=5)}, {"poke_interval": 5.0}),
+            ({"poke_interval": timedelta.max}, {"poke_interval": pytest.approx(timedelta.max.total_seconds())}),
         ],
         ids=str,
     )
-    def test_it_is_logged_and_looked_at_again(self, api, connection, group, record_log, token, answer):
-        log = record_log(ProlificParticipantGroupTrigger)
-        api.get(URL, **answer)
-        api.lists(group("g1", NAME, 300))
+    def test_they_are_kept_in_a_form_that_is_the_same_after_airflows_json(self, given, kept):
+        path, kwargs = watcher(**given).serialize()
 
-        assert event_of(trigger())["status"] == "success"
+        stored = json.loads(json.dumps(kwargs, allow_nan=False))
 
-        [line] = log.of_level("warning")
-        assert line.startswith("warning: This look failed, the wait goes on: GET /api/v1/participant-groups/ ")
-        assert token not in line
+        assert kept.items() <= stored.items()
+        assert ProlificParticipantGroupEventTrigger(**stored).serialize() == (path, stored)
+        assert Trigger.from_object(watcher(**given)).kwargs == stored
 
-    def test_where_the_last_look_failed_the_wait_ends_as_an_error(self, api, connection, group):
-        api.lists(group("g1", NAME, 120))
-        api.fails(503, '{"detail": "Maintenance"}')
+    @pytest.mark.parametrize(
+        ("bad", "words"),
+        [
+            ({"participant_group": " "}, "participant_group must be"),
+            ({"milestones": []}, "milestones must be a list"),
+            ({"milestones": [0]}, "milestones[0] must be a whole number"),
+            ({"milestones": [10**18]}, "milestones[0] must be a whole number"),
+            ({"milestones": None}, "give either milestones="),
+            ({"every": True}, "every must be a whole number"),
+            ({"filter": {}}, "filter must be"),
+            ({"prolific_conn_id": None}, "prolific_conn_id must be"),
+            ({"poke_interval": 0}, "poke_interval must be at least 0.1 seconds"),
+            *(
+                ({"poke_interval": value}, "poke_interval must be a timedelta or a number of seconds")
+                for value in (math.nan, math.inf, -1, timedelta(-1), "5", True, None)
+            ),
+            *(
+                ({name: "{{ var.value.x }}"}, f"{name} must not be a template, nothing renders it here")
+                for name in ("participant_group", "filter", "milestones", "every", "poke_interval", "prolific_conn_id")
+            ),
+            ({"filter": {"project_id": "{{ x }}"}}, "filter must not be a template"),
+            ({"milestones": ["{{ x }}"]}, "milestones must not be a template"),
+        ],
+        ids=str,
+    )
+    def test_a_bad_one_is_refused_in_words_while_the_dag_is_parsed(self, bad, words):
+        with pytest.raises(ProlificValueError) as refusal:
+            watcher(**bad)
 
-        event = event_of(trigger(0.3))
+        assert str(refusal.value).startswith(words)
 
-        assert (event["status"], event["groups"]) == ("error", [status(120)])
-        assert event["message"].startswith("the last look before the deadline failed: GET ")
-        assert "Maintenance" in event["message"]
+    @given(
+        st.fixed_dictionaries(
+            {"participant_group": st.text()},
+            optional={
+                "milestones": st.lists(st.integers() | st.integers().map(str) | st.floats() | st.booleans()),
+                "every": st.integers() | st.floats() | st.text(),
+                "poke_interval": st.integers() | st.floats() | st.timedeltas() | st.booleans(),
+                "filter": st.sampled_from([{"project_id": "p1"}, MappingProxyType({"workspace_id": "w"}), {}, []]),
+                "prolific_conn_id": st.sampled_from(["other", "", None, 7]),
+            },
+        )
+    )
+    def test_each_is_refused_in_words_or_comes_back_from_json_as_it_was(self, arguments):
+        try:
+            path, kwargs = ProlificParticipantGroupEventTrigger(**arguments).serialize()
+        except ProlificValueError as refusal:
+            assert str(refusal).isprintable()  # noqa: PT017 - either is right
+            return
 
-    def test_where_the_last_look_is_good_again_a_time_out_is_one(self, api, connection, group):
-        api.fails(503)
-        api.lists(group("g1", NAME, 120))
+        stored = json.loads(json.dumps(kwargs, allow_nan=False))
 
-        assert event_of(trigger(0.3))["status"] == "timeout"
+        assert ProlificParticipantGroupEventTrigger(**stored).serialize() == (path, stored)
 
-    def test_silent_fail_goes_on_after_what_will_not_pass(self, api, connection, group):
-        api.fails(401)
-        api.lists()
-        api.lists(group("g1", NAME, 300))
+    @pytest.mark.parametrize(
+        "changes", [{"filter": "mappingproxy({'project_id': 'p1'})"}, {"milestones": "[1]"}, {"poke_interval": "inf"}]
+    )
+    def test_what_another_version_stored_raises_nothing_and_is_logged_once(self, connection, record_log, changes):
+        """An exception would end the triggerer, and a watch that ended would be begun anew every second."""
+        log = record_log(ProlificParticipantGroupEventTrigger)
+        stored = {**watcher().serialize()[1], **changes}
 
-        assert event_of(trigger(silent_fail=True))["status"] == "success"
+        async def main():
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(ProlificParticipantGroupEventTrigger(**stored).run()), 0.3)
 
-    def test_silent_fail_ends_as_an_error_where_the_last_look_failed(self, api, connection):
-        api.fails(401)
+        asyncio.run(main())
 
-        event = event_of(trigger(0.2, silent_fail=True))
-
-        assert event["status"] == "error"
-        assert "401" in event["message"]
-
-    def test_the_log_tells_progress(self, api, connection, group, record_log):
-        log = record_log(ProlificParticipantGroupTrigger)
-        for count in (120, 120, 150, 300):
-            api.lists(group("g1", NAME, count))
-
-        event_of(trigger())
-
-        lines = log.of_level("info")
-        assert len(lines) == 3
-        assert lines[0] == "info: 'Screened adults' has 120 of 300 (40%)"
-        assert lines[1].startswith("info: 'Screened adults' has 150 of 300 (50%), +30")
+        [line] = log.of_level("error")
+        assert line.startswith("error: The watch cannot begin, correct its arguments in the DAG file: ")
 
 
-class TestTime:
-    @pytest.mark.parametrize(("count", "expected"), [(120, "timeout"), (300, "success")])
-    def test_a_deadline_that_has_passed_is_one_look(self, api, connection, group, count, expected):
-        api.lists(group("g1", NAME, count))
+class Store:
+    """As much of Airflow's asset state store as a trigger uses; it outlives the trigger."""
 
-        assert event_of(trigger(-1000, poke_interval=300))["status"] == expected
-        assert len(api.requests) == 1
+    def __init__(self):
+        self.values = {}
+        self.fails = {"aget": 0, "aset": 0}
+        self.hangs = False
 
-    def test_a_deadline_that_has_passed_and_a_failing_look_are_an_error(self, api, connection):
-        api.fails(503)
+    async def _trouble(self, call):
+        if self.fails[call] > 0:
+            self.fails[call] -= 1
+            if self.hangs:
+                await asyncio.sleep(60)
+            raise ValueError("Task has 2 concrete inlets and outlets")
 
-        assert event_of(trigger(-1000, poke_interval=300))["status"] == "error"
-        assert len(api.requests) == 1
+    async def aget(self, key, default=None):
+        await self._trouble("aget")
+        return self.values.get(key, default)
 
-    def test_a_deadline_before_the_next_look_ends_the_wait_with_a_look(self, api, connection, group):
-        api.lists(group("g1", NAME, 120))
-        api.lists(group("g1", NAME, 300))
-        begun = time.monotonic()
+    async def aset(self, key, value):
+        await self._trouble("aset")
+        self.values[key] = json.loads(json.dumps(value))
 
-        event = event_of(trigger(0.2, poke_interval=3600))
 
-        assert time.monotonic() - begun < 5
-        assert event["status"] in ("success", "timeout")
-        assert len(api.requests) <= 2
+@pytest.fixture
+def watch(api, connection, group, lists):
+    """Let watches see counts or failures, one after the other, and return the events of each."""
 
-    def test_the_interval_is_kept(self, api, connection, group):
-        api.lists(group("g1", NAME, 120))
+    def run(*counts, watchers=None, store=None, group_id="g1", looks=3):
+        api.reset()
+        begun = len(api.calls)
+        for count in counts:
+            if isinstance(count, dict):
+                api.get(GROUPS_URL, **count)
+            else:
+                lists(group(group_id, NAME, count))
 
-        event_of(trigger(0.9))
+        async def collect(watching, events):
+            watching.asset_state_store = store
+            async for event in watching.run():
+                events.append(event.payload)
 
-        assert 6 < len(api.requests) <= 12
-
-    def test_an_interval_of_zero_does_not_spin(self, api, connection, group):
-        api.lists(group("g1", NAME, 120))
-
-        event_of(trigger(0.4, poke_interval=0))
-
-        assert 2 <= len(api.requests) <= 12
-
-    @pytest.mark.parametrize("error_status", [401, 429, 503])
-    def test_no_failure_spins(self, api, connection, error_status):
-        api.fails(error_status)
-
-        event_of(trigger(0.4, poke_interval=0, silent_fail=True))
-
-        assert 1 <= len(api.requests) <= 12
-
-    def test_with_back_off_looks_become_rare(self, api, connection, group):
-        api.lists(group("g1", NAME, 120))
-
-        event_of(trigger(0.9, exponential_backoff=True))
-
-        assert 3 <= len(api.requests) <= 6
-
-    def test_with_back_off_they_become_no_rarer_than_the_longest_wait(self, api, connection, group):
-        api.lists(group("g1", NAME, 120))
-
-        event_of(trigger(0.9, exponential_backoff=True, max_wait=0.1))
-
-        assert len(api.requests) > 6
-
-    def test_the_first_look_is_not_before_the_time_that_the_api_named(self, api, connection, group):
-        looked_at = []
-
-        def answer(request):
-            looked_at.append(time.time())
-            return 200, {}, json.dumps({"results": [group("g1", NAME, 300)]})
-
-        api.add_callback(responses.GET, URL, answer)
-        not_before = time.time() + 0.2
-
-        event_of(trigger(not_before=not_before))
-
-        assert looked_at[0] >= not_before - 0.01
-
-    def test_a_time_that_the_api_named_does_not_prolong_the_wait(self, api, connection, group):
-        api.lists(group("g1", NAME, 120))
-        begun = time.monotonic()
-
-        assert event_of(trigger(0.2, not_before=time.time() + 3600))["status"] == "timeout"
-        assert time.monotonic() - begun < 5
-        assert len(api.requests) == 1
-
-    def test_a_rate_limit_during_the_wait_is_honoured(self, api, connection, group):
-        looked_at = []
-
-        def answer(request):
-            looked_at.append(time.monotonic())
-            if len(looked_at) == 1:
-                return 429, {"Retry-After": "1"}, ""
-            return 200, {}, json.dumps({"results": [group("g1", NAME, 300)]})
-
-        api.add_callback(responses.GET, URL, answer)
-
-        assert event_of(trigger())["status"] == "success"
-        assert looked_at[1] - looked_at[0] >= 0.95
-
-    def test_a_rate_limit_beyond_the_deadline_ends_the_wait_there_as_an_error(self, api, connection):
-        api.fails(429, Retry_After="60")
-        begun = time.monotonic()
-
-        event = event_of(trigger(0.2))
-
-        assert time.monotonic() - begun < 5
-        assert event["status"] == "error"
-        assert "429" in event["message"]
-        assert len(api.requests) == 1
-
-    def test_a_wait_that_is_cancelled_ends_without_an_event(self, api, connection, group):
-        api.lists(group("g1", NAME, 120))
-        seen = []
-
-        async def wait():
-            seen.extend([event async for event in trigger(600, poke_interval=300).run()])
-
-        async def cancel():
-            task = asyncio.create_task(wait())
-            await asyncio.sleep(0.1)
-            task.cancel()
-            await task
-
-        with pytest.raises(asyncio.CancelledError):
-            asyncio.run(cancel())
-        assert seen == []
-
-    def test_the_event_loop_runs_on_while_the_api_is_slow(self, api, connection, group):
-        def answer(request):
-            time.sleep(0.3)
-            return 200, {}, json.dumps({"results": [group("g1", NAME, 300)]})
-
-        api.add_callback(responses.GET, URL, answer)
-
-        async def wait():
-            beats = 0
-            task = asyncio.create_task(anext(trigger().run()))
-            while not task.done():
+        async def main():
+            seen = [(watching, []) for watching in watchers or [watcher()]]
+            tasks = [asyncio.create_task(collect(*one)) for one in seen]
+            for _ in range(2000):
+                if len(api.calls) - begun >= len(counts) + looks:
+                    break
                 await asyncio.sleep(0.01)
-                beats += 1
-            return beats
+            assert not any(task.done() for task in tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            return [events for _, events in seen]
 
-        assert asyncio.run(wait()) > 10
+        found = asyncio.run(main())
+        return found if watchers else found[0]
+
+    return run
+
+
+@needs_airflow_3
+class TestWatch:
+    def test_each_milestone_is_announced_once_upwards(self, watch):
+        events = watch(0, 9, 10, 15, 5, 12, 25, 31, 40)
+
+        assert [(event["milestone"], event["participant_count"]) for event in events] == [(10, 10), (20, 25), (30, 31)]
+        assert [event["previous_participant_count"] for event in events] == [None, 10, 25]
+
+    def test_several_milestones_at_once_make_one_event_that_names_them(self, watch):
+        assert watch(0, 29) == [
+            {
+                "id": "g1",
+                "name": NAME,
+                "participant_count": 29,
+                "milestone": 20,
+                "milestones": [10, 20],
+                "previous_participant_count": None,
+            }
+        ]
+
+    def test_every_step_is_a_milestone(self, watch):
+        [events] = watch(4, 5, 14, watchers=[watcher(every=5)])
+
+        assert [event["milestones"] for event in events] == [[5], [10]]
+
+    def test_a_count_of_any_size_is_one_event_with_a_short_list(self, watch):
+        [[event]] = watch(10**18 - 1, watchers=[watcher(every=1)])
+
+        assert event["milestone"] == 10**18 - 1
+        assert len(json.dumps(event)) < 10_000
+
+    @pytest.mark.parametrize(
+        "trouble", [{"status": 503}, {"status": 401}, {"body": "no JSON"}, {"json": {"results": []}}], ids=str
+    )
+    def test_no_failure_ends_a_watch(self, watch, trouble):
+        events = watch(5, trouble, trouble, 12)
+
+        assert [event["milestone"] for event in events] == [10]
+
+
+@needs_airflow_3
+class TestNotes:
+    """What was announced is remembered over a restart, for each watcher and each group."""
+
+    def test_a_watch_that_is_begun_anew_goes_on_from_the_store(self, watch):
+        store = Store()
+
+        before = watch(12, store=store)
+        after = watch(15, 22, store=store)
+
+        assert [event["milestone"] for event in before] == [10]
+        assert [(event["milestone"], event["previous_participant_count"]) for event in after] == [(20, 12)]
+
+    def test_without_a_store_it_announces_once_more(self, watch):
+        assert [event["milestone"] for event in watch(12) + watch(12)] == [10, 10]
+
+    def test_watchers_of_one_asset_have_a_note_each(self, watch):
+        store = Store()
+
+        before = watch(120, store=store, watchers=[watcher(milestones=[100]), watcher(milestones=[50])])
+        after = watch(130, store=store, watchers=[watcher(milestones=[100]), watcher(milestones=[50])])
+
+        assert [[event["milestone"] for event in events] for events in before] == [[100], [50]]
+        assert after == [[], []]
+
+    def test_another_interval_is_the_same_watcher(self, watch):
+        store = Store()
+        watch(12, store=store)
+
+        assert watch(12, store=store, watchers=[watcher(poke_interval=0.2)]) == [[]]
+
+    def test_a_group_that_is_made_again_under_its_name_begins_anew(self, watch):
+        store = Store()
+        watch(35, store=store)
+
+        again = watch(5, 12, store=store, group_id="g2")
+
+        assert [(event["id"], event["milestone"], event["previous_participant_count"]) for event in again] == [
+            ("g2", 10, None)
+        ]
+
+    def test_a_store_that_is_away_for_a_moment_is_asked_again(self, watch):
+        store = Store()
+        watch(12, store=store)
+        store.fails["aget"] = module.STORE_TRIES - 1
+
+        assert watch(12, store=store, looks=6) == []
+
+    @pytest.mark.parametrize("hangs", [False, True])
+    def test_one_that_cannot_be_read_is_replaced_by_memory_which_is_said_once(
+        self, watch, record_log, monkeypatch, hangs
+    ):
+        monkeypatch.setattr(module, "STORE_SECONDS", 0.05)
+        log = record_log(ProlificParticipantGroupEventTrigger)
+        store = Store()
+        store.fails["aget"], store.hangs = 10**6, hangs
+
+        events = watch(12, 12, 12, 15, 22, store=store, looks=4)
+
+        assert [event["milestone"] for event in events] == [10, 20]
+        [line] = [line for line in log.of_level("warning") if "cannot be read" in line]
+        assert "again after each restart" in line
+
+    @pytest.mark.parametrize("hangs", [False, True])
+    def test_one_that_cannot_be_written_ends_no_watch(self, watch, record_log, monkeypatch, hangs):
+        monkeypatch.setattr(module, "STORE_SECONDS", 0.05)
+        log = record_log(ProlificParticipantGroupEventTrigger)
+        store = Store()
+        store.fails["aset"], store.hangs = 1, hangs
+
+        events = watch(12, 22, store=store)
+
+        assert [event["milestone"] for event in events] == [10, 20]
+        [line] = log.of_level("warning")
+        assert line.startswith("warning: Milestone 10 may be announced again after a restart: ")
