@@ -67,7 +67,11 @@ class ParticipantGroupMembership(TypedDict, total=False):
 
 
 class ParticipantGroupEndpoints:
-    """What the hook does with participant groups."""
+    """What the hook does with participant groups.
+
+    A bad argument is a :class:`ProlificValueError`, before anything is sent; what the API refuses is a
+    :class:`ProlificApiError`; an answer that cannot be right, or brings a part only, a :class:`ProlificResponseError`.
+    """
 
     @property
     def _client(self) -> Client:
@@ -80,9 +84,7 @@ class ParticipantGroupEndpoints:
 
         :param filter: ``{"workspace_id": …}`` or ``{"project_id": …}``; without it the connection's default scope.
         :param active: ``True`` for live groups, ``False`` for deleted ones, ``None`` for both.
-        :raises ProlificValueError: ``filter`` or ``active`` is none of these, or there is no scope.
-        :raises ProlificApiError: the API refuses.
-        :raises ProlificResponseError: the answer cannot be right, other groups than asked for came, or a part only.
+        :raises ProlificResponseError: other groups than asked for came.
 
         API: https://docs.prolific.com/api-reference/participant-groups/get-participant-groups
         """
@@ -112,7 +114,6 @@ class ParticipantGroupEndpoints:
         """Return one participant group; a deleted one has ``is_deleted`` true.
 
         :param participant_group_id: The group's id.
-        :raises ProlificValueError: not an id.
         :raises ProlificApiError: the API refuses (404: no such group, or no access to its workspace).
 
         API: https://docs.prolific.com/api-reference/participant-groups/get-participant-group
@@ -139,7 +140,7 @@ class ParticipantGroupEndpoints:
         :param organisation_id: Or the organisation that it belongs to.
         :param description: What the group is for; without it the name is sent.
         :param participant_ids: Its first members, all in this one request; :meth:`add_participants` takes many.
-        :raises ProlificValueError: a bad argument, or there is no workspace.
+        :raises ProlificValueError: there is no workspace.
         :raises ProlificApiError: the API refuses (400 with ``error_code`` 140003: it does not know a participant).
         :raises ProlificError: the outcome is unknown if ``may_have_acted`` is true: the group may have been created.
 
@@ -186,8 +187,6 @@ class ParticipantGroupEndpoints:
         :param participant_group_id: The group's id.
         :param name: Its new name; ``None`` leaves it.
         :param participant_ids: All who shall be members, nobody else; ``None`` leaves them.
-        :raises ProlificValueError: a bad argument, or nothing to change.
-        :raises ProlificApiError: the API refuses.
 
         API: https://docs.prolific.com/api-reference/participant-groups/update-participant-group
         """
@@ -200,22 +199,22 @@ class ParticipantGroupEndpoints:
             body["participant_ids"] = ids
         if not body:
             raise ProlificValueError("nothing to change: give name or participant_ids")
-        return self._client.call(
+        changed = self._client.call(
             "PATCH",
             endpoint,
-            lambda answer: _read_group(answer, f"PATCH {endpoint}"),
+            lambda answer: None if answer is None else _read_group(answer, f"PATCH {endpoint}"),
             json=body,
             # Replacing the members a second time would remove those who joined between the two.
             repeatable=participant_ids is None,
             personal=participant_ids is not None,
             hidden_ids=ids,
         )
+        return changed or self.get_participant_group(participant_group_id)  # a success may come without a body
 
     def delete_participant_group(self, participant_group_id: str) -> None:
         """Delete a participant group. Prolific has no way to bring it back.
 
         :param participant_group_id: The group's id.
-        :raises ProlificValueError: not an id.
         :raises ProlificApiError: the API refuses (404: no such group, no access, or deleted already).
         :raises ProlificError: there was no answer: ``is_deleted`` of :meth:`get_participant_group` tells.
 
@@ -227,11 +226,8 @@ class ParticipantGroupEndpoints:
         """Return all members of a participant group, each once: never a part of them.
 
         :param participant_group_id: The group's id.
-        :return: ``{"participant_id", "datetime_created"}`` for each; the time is ISO 8601 in UTC, with or without a
-            fraction of the second.
-        :raises ProlificValueError: not an id.
+        :return: ``{"participant_id", "datetime_created"}`` each; the time is ISO 8601 in UTC, at times without fraction.
         :raises ProlificApiError: the API refuses (404: no such group, or no access to its workspace).
-        :raises ProlificResponseError: the answer cannot be right, or a part only came.
 
         API: https://docs.prolific.com/api-reference/participant-groups/get-participant-group-participants
         """
@@ -243,7 +239,6 @@ class ParticipantGroupEndpoints:
                 raise ProlificResponseError(f"GET {endpoint} answered with a member that has no participant_id")
             return participant_id, row
 
-        # The API's pages say nothing of pages here; should it begin to page, the list is still whole.
         return self._client.list(endpoint, "participants", read_row, personal=True)
 
     def add_participants(self, participant_group_id: str, participant_ids: Iterable[str]) -> None:
@@ -254,7 +249,6 @@ class ParticipantGroupEndpoints:
 
         :param participant_group_id: The group's id.
         :param participant_ids: Whom to add; duplicates count once, and an empty list sends nothing.
-        :raises ProlificValueError: a bad argument, before anything is sent.
         :raises ProlificError: a chunk failed: which (counted without duplicates), and how many had been added before
             it. A 400 with ``error_code`` 140003 means that Prolific does not know one of its participants.
 
@@ -265,14 +259,11 @@ class ParticipantGroupEndpoints:
     def remove_participants(self, participant_group_id: str, participant_ids: Iterable[str]) -> None:
         """Remove participants from a group; ids that are not members are ignored.
 
-        Sent in chunks of 500, one after the other. Removing again changes nothing, so a call that failed half-way can
-        simply be made again. Being removed may close a live, paid study to a participant.
+        Sent, repeated and refused as by :meth:`add_participants`. Being removed may close a live, paid study to a
+        participant.
 
         :param participant_group_id: The group's id.
         :param participant_ids: Whom to remove; duplicates count once, and an empty list sends nothing.
-        :raises ProlificValueError: a bad argument, before anything is sent.
-        :raises ProlificError: a chunk failed: which (counted without duplicates), and how many had been removed before
-            it.
 
         API: https://docs.prolific.com/api-reference/participant-groups/remove-from-participant-group
         """
@@ -312,8 +303,7 @@ class ParticipantGroupEndpoints:
         :param participant_group_id: The group's id.
         :param body: The message.
         :param study_id: The study that it is about, if any.
-        :raises ProlificValueError: a bad argument.
-        :raises ProlificError: the API refuses, or the outcome is unknown.
+        :raises ProlificError: the outcome is unknown if ``may_have_acted`` is true.
 
         API: https://docs.prolific.com/api-reference/messages/send-message-to-participant-group
         """
