@@ -1,9 +1,9 @@
-"""The hook's calls that change groups and their members: what is sent, what is believed, what an error says."""
+"""Participant groups: which requests are sent, which answers are believed, and what an error says."""
 
 from __future__ import annotations
 
 import json
-import re
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 import requests
@@ -11,7 +11,6 @@ import responses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_prolific.arguments import check_participant_ids
 from airflow_provider_prolific.exceptions import (
     ProlificApiError,
     ProlificConnectionError,
@@ -19,9 +18,10 @@ from airflow_provider_prolific.exceptions import (
     ProlificResponseError,
     ProlificValueError,
 )
-from airflow_provider_prolific.hooks.prolific import ProlificHook, may_have_acted
+from airflow_provider_prolific.hooks.participant_groups import GROUPS_ENDPOINT
+from airflow_provider_prolific.hooks.prolific import ProlificHook
 
-GROUPS_URL = "https://api.prolific.com/api/v1/participant-groups/"
+GROUPS_URL = f"https://api.prolific.com{GROUPS_ENDPOINT}"
 GROUP_URL = f"{GROUPS_URL}g1/"
 PARTICIPANTS_URL = f"{GROUP_URL}participants/"
 MESSAGES_URL = "https://api.prolific.com/api/v1/messages/participant-group/"
@@ -36,69 +36,240 @@ def bodies(api):
     return [json.loads(request.body) for request in api.requests]
 
 
+def query(request):
+    return parse_qs(urlsplit(request.url).query, keep_blank_values=True)
+
+
 @pytest.fixture
 def hook(connection, pauses):
-    return ProlificHook()
+    """A hook that repeats its calls; nobody sleeps."""
+    with ProlificHook() as hook:
+        yield hook
 
 
-class TestParticipantIds:
+class TestListing:
     @pytest.mark.parametrize(
-        "make",
+        ("filter", "scope"),
         [
-            list,
-            tuple,
-            iter,
-            lambda ids: dict.fromkeys(ids).keys(),
-            lambda ids: (participant_id for participant_id in ids),
+            (
+                None,
+                {"workspace_id": ["64a000000000000000000001"], "filter[workspace_id]": ["64a000000000000000000001"]},
+            ),
+            ({"workspace_id": "w2"}, {"workspace_id": ["w2"], "filter[workspace_id]": ["w2"]}),
+            ({"project_id": "p1"}, {"project_id": ["p1"], "filter[project_id]": ["p1"]}),
         ],
     )
-    def test_anything_that_yields_ids_is_a_list_of_them(self, make):
-        assert check_participant_ids(make(participants(3))) == participants(3)
+    @pytest.mark.parametrize(
+        ("active", "sent"), [(True, {"active": ["true"]}), (False, {"active": ["false"]}), (None, {})]
+    )
+    def test_the_request_names_the_scope_in_both_spellings(self, api, hook, filter, scope, active, sent):
+        api.lists()
 
-    def test_duplicates_are_dropped_and_the_order_stays(self):
-        first, second = participants(2)
-        assert check_participant_ids([second, first, second, first]) == [second, first]
+        assert hook.list_participant_groups(filter, active) == []
 
-    @pytest.mark.parametrize("value", [None, 5, "5f0000000000000000000001", b"5f", {"5f": 1}, True, object()])
-    def test_what_is_no_list_is_refused_by_its_type_alone(self, value):
-        with pytest.raises(ProlificValueError, match=r"^participant_ids must be a list of participant ids") as refusal:
-            check_participant_ids(value)
-        assert type(value).__name__ in str(refusal.value)
-        assert "5f" not in str(refusal.value)
+        [request] = api.requests
+        assert request.method == "GET"
+        assert request.url.split("?")[0] == GROUPS_URL
+        assert query(request) == {**scope, **sent, "limit": ["200"], "offset": ["0"]}
+        assert request.body is None
 
-    def test_a_text_is_refused_with_the_way_to_make_a_list_of_a_template(self):
-        with pytest.raises(ProlificValueError, match="render_template_as_native_obj=True"):
-            check_participant_ids("['5f0000000000000000000001']")
+    def test_live_groups_are_the_default(self, api, hook):
+        api.lists()
+
+        hook.list_participant_groups()
+
+        assert query(api.requests[0])["active"] == ["true"]
 
     @pytest.mark.parametrize(
-        ("bad", "problem"),
+        ("arguments", "words"),
         [
-            ("", "is blank"),
-            (" ", "is blank"),
-            ("\t", "is blank"),
-            ("personal/secret", "is no id"),
-            ("personal secret", "is no id"),
-            ("personal\nsecret", "is no id"),
-            ("personal\x00secret", "is no id"),
-            ("personal\\secret", "is no id"),
-            ("s" * 256, "is no id"),
-            (None, "is no text but of type NoneType"),
-            (123456, "is no text but of type int"),
-            (b"secret", "is no text but of type bytes"),
+            ({"filter": {}}, "filter must be"),
+            ({"filter": {"workspace": "w1"}}, "filter must be"),
+            ({"filter": {"workspace_id": "w1", "project_id": "p1"}}, "filter must be"),
+            ({"filter": {"workspace_id": "a/b"}}, "must be an id"),
+            ({"active": "yes"}, "active must be"),
+            ({"active": 1}, "active must be"),
+        ],
+        ids=str,
+    )
+    def test_a_bad_argument_is_refused_before_any_request(self, api, hook, arguments, words):
+        with pytest.raises(ProlificValueError, match=words):
+            hook.list_participant_groups(**arguments)
+        assert not api.requests
+
+    def test_groups_come_back_in_the_apis_own_fields(self, api, hook, group):
+        groups = [group("g1", "A", 1, feeder_studies=[{"id": "s1"}], new_field=[1]), group("g2", "B", 2)]
+        api.lists(*groups)
+
+        assert hook.list_participant_groups() == groups
+
+    @pytest.mark.parametrize(("active", "ids"), [(True, ["live", "unmarked"]), (False, ["gone"])])
+    def test_what_the_server_should_have_filtered_is_filtered_again(self, api, hook, group, active, ids):
+        unmarked = group("unmarked")
+        del unmarked["is_deleted"]
+        api.lists(group("live"), group("gone", is_deleted=True), unmarked)
+
+        assert [found["id"] for found in hook.list_participant_groups(active=active)] == ids
+
+    def test_both_live_and_deleted_groups_come_back_where_both_are_asked_for(self, api, hook, group):
+        api.lists(group("live"), group("gone", is_deleted=True))
+
+        assert [found["id"] for found in hook.list_participant_groups(active=None)] == ["live", "gone"]
+
+    @pytest.mark.parametrize("key", ["workspace_id", "project_id"])
+    def test_a_group_of_another_scope_means_that_the_scope_was_ignored(self, api, hook, group, key):
+        api.lists(group("g1", **{key: "asked"}), group("g2", **{key: "other"}))
+
+        with pytest.raises(ProlificResponseError, match=r"'g2' of 'other': the scope was ignored$") as failure:
+            hook.list_participant_groups({key: "asked"})
+
+        assert failure.value.transient is False
+
+    @pytest.mark.parametrize("key", ["workspace_id", "project_id"])
+    def test_a_group_that_does_not_tell_its_scope_is_taken(self, api, hook, group, key):
+        api.lists(group("g1", **{key: None}))
+
+        assert len(hook.list_participant_groups({key: "asked"})) == 1
+
+    @pytest.mark.parametrize(
+        "row",
+        [
+            *(None, "g1", 7, [], True, {}),
+            *({"id": row_id, "name": "A"} for row_id in (None, "", 7, ["g1"])),
+            *({"id": "g1", "name": name} for name in (None, 7, ["A"])),
         ],
     )
-    def test_a_bad_id_is_refused_by_its_position_and_never_shown(self, bad, problem):
-        with pytest.raises(ProlificValueError, match=f"position 3 {problem}") as refusal:
-            check_participant_ids([*participants(2), bad, *participants(1)])
-        assert not re.search(r"secret|personal|123456|5f0|ssss", str(refusal.value))
+    def test_a_row_without_an_id_or_a_name_is_a_temporary_error(self, api, hook, group, row):
+        api.lists(group("g1"), row)
 
-    @given(st.lists(st.text(max_size=5) | st.integers() | st.none()))
-    def test_a_list_is_taken_or_refused_and_nothing_else_happens(self, value):
+        with pytest.raises(ProlificResponseError) as failure:
+            ProlificHook(max_retries=0).list_participant_groups()
+
+        assert str(failure.value) == (
+            f"GET {GROUPS_ENDPOINT} answered with a participant group without an id or a name: {row!r}"
+        )
+        assert failure.value.transient is True
+
+    def test_a_row_that_lacks_what_nobody_asked_for_is_taken(self, api, hook, group):
+        api.lists({"id": "pg-1", "name": "pg", "project_id": "p"}, group("g1"))
+
+        assert [found["id"] for found in hook.list_participant_groups()] == ["pg-1", "g1"]
+
+    def test_every_page_is_read(self, api, hook, group):
+        api.lists(group("g1"), group("g2"), meta={"count": 3})
+        api.lists(group("g3"), meta={"count": 3})
+
+        assert [found["id"] for found in hook.list_participant_groups()] == ["g1", "g2", "g3"]
+        assert [query(request)["offset"] for request in api.requests] == [["0"], ["2"]]
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10)
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+)
+#: Nearly right, so that each check is met by values on both of its sides.
+GROUP = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": st.sampled_from(["a", "b", ""]) | JSON,
+        "name": st.sampled_from(["A", "B"]) | JSON,
+        "participant_count": st.integers(-1, 5) | JSON,
+        "is_deleted": st.booleans() | JSON,
+        "workspace_id": st.sampled_from(["w", None, "other"]) | JSON,
+        "feeder_studies": JSON,
+    },
+)
+LISTING = st.fixed_dictionaries(
+    {"results": st.lists(GROUP, max_size=3) | JSON},
+    optional={
+        "meta": st.fixed_dictionaries({}, optional={"count": st.integers(-1, 4) | JSON, "total": JSON}) | JSON,
+        "_links": st.fixed_dictionaries({}, optional={"next": JSON | st.just({"href": None})}) | JSON,
+    },
+)
+BODY = (LISTING | JSON).map(lambda value: json.dumps(value).encode()) | st.binary(max_size=40)
+
+
+@pytest.fixture(scope="module")
+def lone_hook():
+    """A hook of a connection without a default scope, for many examples."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_ALONE", json.dumps({"conn_type": "prolific", "password": "t"}))
+        yield ProlificHook("alone", max_retries=0)
+
+
+@given(BODY)
+def test_whatever_comes_a_listing_is_right_or_refused(lone_hook, body):
+    with responses.RequestsMock() as api:
+        api.get(GROUPS_URL, body=body)
         try:
-            ids = check_participant_ids(value)
-        except ProlificValueError:
+            groups = lone_hook.list_participant_groups({"workspace_id": "w"})
+        except ProlificResponseError as error:
+            assert str(error).isprintable()  # noqa: PT017 - either is right
             return
-        assert ids == list(dict.fromkeys(value))
+
+    for group in groups:
+        assert isinstance(group["id"], str)
+        assert group["id"]
+        assert isinstance(group["name"], str)
+        assert not group.get("is_deleted")
+        assert group.get("workspace_id") in (None, "w")
+    assert len({group["id"] for group in groups}) == len(groups)
+    json.dumps(groups, allow_nan=False).encode()
+
+
+class TestOneGroup:
+    def test_a_group_is_read_by_its_id(self, api, hook, group):
+        api.get(GROUP_URL, json=group("g1", is_deleted=True))
+
+        assert hook.get_participant_group("g1") == group("g1", is_deleted=True)
+
+    def test_what_is_not_a_group_is_an_error(self, api, hook):
+        api.get(GROUP_URL, json={"results": []})
+
+        with pytest.raises(ProlificResponseError, match=r"a participant group without an id or a name: {'results': "):
+            hook.get_participant_group("g1")
+
+    @pytest.mark.parametrize(
+        "hostile",
+        [
+            *("../x", "a/b", "a\\b", "a?b", "a#b", "a%2Fb", "a%2fb", "%2e%2e", "..%2f", "a%00b", "a;b", "a&b=c", "a@b"),
+            *(
+                "a b",
+                "a\nb",
+                "a\r\nX: y",
+                "a\x00b",
+                "ünïcode",
+                "\ud800",
+                "x" * 300,
+                "",
+                ".",
+                "..",
+                "...",
+                "//evil",
+                "%",
+            ),
+        ],
+    )
+    def test_an_id_stays_one_segment_of_the_path_or_is_refused(self, connect, local_api, group, hostile):
+        connect(host=local_api.url)
+        local_api.answer(json_body=group())
+
+        try:
+            ProlificHook().get_participant_group(hostile)
+        except ProlificValueError:
+            assert not local_api.asked
+        else:
+            [asked] = local_api.asked
+            segment = asked.target.removeprefix(GROUPS_ENDPOINT).removesuffix("/")
+            assert asked.target == f"{GROUPS_ENDPOINT}{segment}/"
+            assert not set(segment) & set("/?#\\")
+            assert unquote(segment) == hostile
+
+    @pytest.mark.parametrize("participant_group_id", [None, 7, ["g1"], {"id": "g1"}, b"g1"])
+    def test_an_id_is_a_text(self, api, hook, participant_group_id):
+        with pytest.raises(ProlificValueError, match=r"^participant_group_id must be an id"):
+            hook.get_participant_group(participant_group_id)
+        assert not api.requests
 
 
 class TestCreate:
@@ -148,19 +319,24 @@ class TestCreate:
             hook.create_participant_group(**{"name": "New", **bad})
         assert api.requests == []
 
-    @pytest.mark.parametrize("status", [500, 502, 503, 504])
-    def test_a_creation_that_may_have_happened_is_not_repeated_and_the_error_says_so(self, api, hook, status):
-        api.post(GROUPS_URL, status=status)
-        with pytest.raises(ProlificApiError, match=r"^the group may have been created") as failure:
+    def test_a_creation_that_may_have_happened_is_not_repeated(self, api, hook):
+        api.post(GROUPS_URL, status=503)
+        with pytest.raises(ProlificApiError) as failure:
             hook.create_participant_group("New")
+        assert failure.value.may_have_acted is True
         assert len(api.requests) == 1
-        assert failure.value.status_code == status
 
-    @pytest.mark.parametrize("answer", [{"body": "<html>"}, {"json": {}}, {"json": [1]}, {"json": {"id": "g1"}}])
-    def test_an_answer_without_the_group_says_that_it_may_have_been_created(self, api, hook, answer):
+    @pytest.mark.parametrize("answer", [{"body": "<html>"}, {"json": {}}, {"json": [1]}, {"body": b""}])
+    def test_an_answer_without_the_group_leaves_it_open_whether_it_was_created(self, api, hook, answer):
         api.post(GROUPS_URL, status=201, **answer)
-        with pytest.raises(ProlificResponseError, match=r"^the group may have been created.*: POST /api"):
+        with pytest.raises(ProlificResponseError) as failure:
             hook.create_participant_group("New")
+        assert failure.value.may_have_acted is True
+        assert len(api.requests) == 1
+
+    def test_an_answer_with_id_and_name_alone_is_enough(self, api, hook):
+        api.post(GROUPS_URL, status=201, json={"id": "g1", "name": "New", "project_id": "p1"})
+        assert hook.create_participant_group("New")["id"] == "g1"
 
     def test_a_rate_limited_creation_is_repeated_for_nothing_was_made(self, api, hook, group):
         api.post(GROUPS_URL, status=429)
@@ -188,6 +364,13 @@ class TestUpdate:
         api.patch(GROUP_URL, json=group())
         assert hook.update_participant_group("g1", **change)["id"] == "g1"
         assert bodies(api) == [change]
+
+    @pytest.mark.parametrize("status", [200, 202, 204])
+    def test_a_success_without_a_body_is_followed_by_a_look(self, api, hook, group, status):
+        api.patch(GROUP_URL, status=status)
+        api.get(GROUP_URL, json=group("g1", "Renamed"))
+        assert hook.update_participant_group("g1", name="Renamed") == group("g1", "Renamed")
+        assert [request.method for request in api.requests] == ["PATCH", "GET"]
 
     def test_nothing_to_change_is_refused(self, api, hook):
         with pytest.raises(ProlificValueError, match=r"^nothing to change"):
@@ -305,13 +488,6 @@ class TestAddAndRemove:
         assert [request.method for request in api.requests] == [method] * 3
         assert bodies(api) == [{"participant_ids": ids[start : start + 500]} for start in (0, 500, 1000)]
 
-    def test_the_size_of_a_chunk_can_be_chosen(self, api, change):
-        call, method = change
-        api.add(method, PARTICIPANTS_URL, json={"results": []})
-        ids = participants(5)
-        call("g1", ids, chunk_size=2)
-        assert [body["participant_ids"] for body in bodies(api)] == [ids[:2], ids[2:4], ids[4:]]
-
     def test_nobody_needs_no_request(self, api, change):
         call, _ = change
         call("g1", [])
@@ -323,11 +499,6 @@ class TestAddAndRemove:
             {"participant_group_id": "a/b"},
             {"participant_ids": "5f"},
             {"participant_ids": [*participants(600), ""]},
-            {"chunk_size": 0},
-            {"chunk_size": -1},
-            {"chunk_size": 1.5},
-            {"chunk_size": True},
-            {"chunk_size": None},
         ],
     )
     def test_a_bad_argument_is_refused_before_any_request(self, api, change, bad):
@@ -344,10 +515,15 @@ class TestAddAndRemove:
         call("g1", participants(1))
         assert bodies(api) == [{"participant_ids": participants(1)}] * 2
 
-    def test_the_answers_are_not_counted(self, api, change):
+    @pytest.mark.parametrize(
+        ("status", "body"),
+        [*((status, "") for status in (200, 201, 202, 204)), (200, '{"results": null, "added": 0}')],
+    )
+    def test_a_success_is_one_whatever_its_body(self, api, change, status, body):
         call, method = change
-        api.add(method, PARTICIPANTS_URL, json={"results": None, "added": 0})
-        call("g1", participants(2))
+        api.add(method, PARTICIPANTS_URL, status=status, body=body)
+        assert call("g1", participants(2)) is None
+        assert len(api.requests) == 1
 
     def test_an_unknown_participant_is_told_by_chunk_and_by_what_was_done_before_it(self, api, change):
         call, method = change
@@ -415,14 +591,15 @@ class TestAddAndRemove:
         call, method = change
         api.add(method, PARTICIPANTS_URL, json={"results": []})
         api.add(method, PARTICIPANTS_URL, body=requests.ConnectionError("gone"))
-        with pytest.raises(ProlificConnectionError, match=r"^chunk 2 of 2 \(participants 3 to 3\) failed, 2 had been"):
-            call("g1", participants(3), chunk_size=2)
+        with pytest.raises(ProlificConnectionError, match=r"^chunk 2 of 2 \(participants 501 to 501\) failed, 500 had"):
+            call("g1", participants(501))
 
 
 class TestMessage:
     @pytest.mark.parametrize("study", [{}, {"study_id": "s1"}])
-    def test_it_is_sent_once(self, api, hook, study):
-        api.post(MESSAGES_URL, status=204)
+    @pytest.mark.parametrize("status", [200, 201, 202, 204])
+    def test_it_is_sent_once(self, api, hook, study, status):
+        api.post(MESSAGES_URL, status=status)
         assert hook.message_participant_group("g1", "Hello", **study) is None
         assert bodies(api) == [{"participant_group_id": "g1", "body": "Hello", **study}]
 
@@ -438,6 +615,7 @@ class TestMessage:
     @pytest.mark.parametrize(
         "answer",
         [
+            {"status": 302},
             {"status": 408},
             {"status": 500},
             {"status": 502, "body": "<html>"},
@@ -454,7 +632,7 @@ class TestMessage:
             hook.message_participant_group("g1", "Hello")
         assert len(api.requests) == 1
 
-    @pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 422])
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
     def test_a_refusal_does_not_speak_of_a_message_sent(self, api, hook, status):
         api.post(MESSAGES_URL, status=status, json={"detail": "no"})
         with pytest.raises(ProlificApiError, match=r"^POST /api/v1/messages/participant-group/ was refused"):
@@ -465,22 +643,4 @@ class TestMessage:
         api.post(MESSAGES_URL, status=429)
         with pytest.raises(ProlificApiError, match=r"^POST /api/v1/messages/participant-group/ was refused with 429"):
             hook.message_participant_group("g1", "Hello")
-        assert len(api.requests) == 5
-
-
-class TestMayHaveActed:
-    def test_a_server_that_was_not_reached_did_not_act(self, connect, pauses):
-        connect(host="http://127.0.0.1:1")
-        with pytest.raises(ProlificConnectionError, match=r"^POST ") as failure:
-            ProlificHook().message_participant_group("g1", "Hello")
-        assert not may_have_acted(failure.value)
-
-    def test_a_server_that_broke_off_may_have_acted(self, local_api, pauses):
-        local_api.answer(cut="before")
-        with pytest.raises(ProlificConnectionError, match=r"^the message may have been sent") as failure:
-            ProlificHook().message_participant_group("g1", "Hello")
-        assert may_have_acted(failure.value)
-        assert len(local_api.asked) == 1
-
-    def test_a_bad_argument_never_reached_it(self):
-        assert not may_have_acted(ProlificValueError("bad"))
+        assert len(api.requests) > 1
