@@ -226,7 +226,7 @@ class ParticipantGroupEndpoints:
         """Return all members of a participant group, each once: never a part of them.
 
         :param participant_group_id: The group's id.
-        :return: ``{"participant_id", "datetime_created"}`` each; the time is ISO 8601 in UTC, at times without fraction.
+        :return: ``{"participant_id", "datetime_created"}`` each; the time is ISO 8601 in UTC, with a fraction or not.
         :raises ProlificApiError: the API refuses (404: no such group, or no access to its workspace).
 
         API: https://docs.prolific.com/api-reference/participant-groups/get-participant-group-participants
