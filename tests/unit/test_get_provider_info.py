@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 
 from airflow_provider_prolific import __version__
-from airflow_provider_prolific.connection import DEFAULT_HOST
 from airflow_provider_prolific.get_provider_info import get_provider_info
+from airflow_provider_prolific.hooks.connection import DEFAULT_HOST
 from airflow_provider_prolific.hooks.prolific import ProlificHook
 
 CONNECTION_TYPE = get_provider_info()["connection-types"][0]
