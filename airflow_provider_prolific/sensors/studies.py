@@ -44,6 +44,7 @@ class ProlificStudySensor(WaitSensor):
         "wait_for_publish": check_flag,
         "fail_on_paused": check_flag,
     }
+    wait_class = StudyWait
     trigger_path = "airflow_provider_prolific.triggers.studies.ProlificStudyTrigger"
 
     def __init__(
@@ -64,10 +65,6 @@ class ProlificStudySensor(WaitSensor):
             wait_for_publish=wait_for_publish,
             fail_on_paused=fail_on_paused,
         )
-
-    def wait(self) -> StudyWait:
-        """Return what is waited for, once the templates are rendered."""
-        return StudyWait(**self.checked_arguments())
 
 
 class ProlificSubmissionSensor(WaitSensor):
@@ -104,6 +101,7 @@ class ProlificSubmissionSensor(WaitSensor):
         "wait_for_publish": check_flag,
         "fail_on_paused": check_flag,
     }
+    wait_class = SubmissionWait
     trigger_path = "airflow_provider_prolific.triggers.studies.ProlificSubmissionTrigger"
 
     def __init__(
@@ -128,7 +126,3 @@ class ProlificSubmissionSensor(WaitSensor):
             wait_for_publish=wait_for_publish,
             fail_on_paused=fail_on_paused,
         )
-
-    def wait(self) -> SubmissionWait:
-        """Return what is waited for, once the templates are rendered."""
-        return SubmissionWait(**self.checked_arguments())

@@ -65,6 +65,8 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
     """
 
     prolific_conn_id: str
+    #: What is waited for, if its arguments are those of the sensor.
+    wait_class: ClassVar[type[Wait]]
     #: The trigger, as ``module.Class``: it is imported when a wait is handed over.
     trigger_path: ClassVar[str]
 
@@ -91,7 +93,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
 
     def wait(self) -> Wait:
         """Return what is waited for, once the templates are rendered."""
-        raise NotImplementedError
+        return self.wait_class(**self.checked_arguments())
 
     def note_first_look(self, context: Context, answer: Any, statuses: list[Status]) -> None:
         """Do what is to be done once, at the first good look; a subclass may override this."""

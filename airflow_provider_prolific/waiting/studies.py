@@ -40,12 +40,7 @@ def check_counted_statuses(value: Any, name: str) -> list[str]:
 
 
 class _StudyWait(Wait):
-    """What waits for a study have in common.
-
-    :param study_id: The study.
-    :param wait_for_publish: Whether a study that is not published yet is waited for.
-    :param fail_on_paused: Whether a paused study is an error.
-    """
+    """What waits for a study have in common. Their arguments are those of their sensors, and kept under these names."""
 
     plural: ClassVar[str] = "studies"
 
@@ -56,11 +51,7 @@ class _StudyWait(Wait):
 
     def arguments(self) -> dict[str, Any]:
         """Return the constructor's arguments, JSON only."""
-        return {
-            "study_id": self.study_id,
-            "wait_for_publish": self.wait_for_publish,
-            "fail_on_paused": self.fail_on_paused,
-        }
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     def question(self) -> Hashable:
         """Return what is asked: one study, of which its submissions are the broader answer."""
@@ -95,13 +86,7 @@ class _StudyWait(Wait):
 
 
 class StudyWait(_StudyWait):
-    """Wait until a study is in one of some statuses.
-
-    :param study_id: The study.
-    :param statuses: The statuses, in any spelling.
-    :param wait_for_publish: Whether a study that is not published yet is waited for.
-    :param fail_on_paused: Whether a paused study is an error.
-    """
+    """Wait until a study is in one of some statuses."""
 
     _shown = ("id", "name", "internal_name", "status", "total_available_places", "places_taken")
     keys: ClassVar[frozenset[str]] = frozenset(_shown)
@@ -116,10 +101,6 @@ class StudyWait(_StudyWait):
         super().__init__(study_id, wait_for_publish, fail_on_paused)
         self.statuses = check_statuses(statuses, "statuses")
         self._seen: str | None = None
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor's arguments, JSON only."""
-        return super().arguments() | {"statuses": self.statuses}
 
     def ask(self, hook: ProlificHook) -> Answer:
         """Read the study."""
@@ -157,15 +138,7 @@ class StudyWait(_StudyWait):
 
 
 class SubmissionWait(_StudyWait):
-    """Wait until so many submissions of a study are in some statuses.
-
-    :param study_id: The study.
-    :param target_count: How many; ``None`` for all places of the study.
-    :param statuses: The statuses that count, in any spelling.
-    :param if_ended: ``"fail"``: a study that is completed with fewer is an error; ``"return"``: it ends the wait.
-    :param wait_for_publish: Whether a study that is not published yet is waited for.
-    :param fail_on_paused: Whether a paused study is an error.
-    """
+    """Wait until so many submissions of a study are in some statuses."""
 
     breadth: ClassVar[int] = 1
     keys: ClassVar[frozenset[str]] = frozenset(
@@ -185,11 +158,6 @@ class SubmissionWait(_StudyWait):
         self.target_count = optional(check_count, rendered=True)(target_count, "target_count")
         self.statuses = check_counted_statuses(statuses, "statuses")
         self.if_ended = check_if_ended(if_ended, "if_ended")
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor's arguments, JSON only."""
-        own = {"target_count": self.target_count, "statuses": self.statuses, "if_ended": self.if_ended}
-        return super().arguments() | own
 
     def ask(self, hook: ProlificHook) -> Answer:
         """Read the study first: if it is completed, the counts that follow are those that it ended with."""
