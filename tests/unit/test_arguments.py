@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections import deque
 from types import MappingProxyType
 
 import pytest
@@ -18,6 +19,7 @@ from airflow_provider_prolific.arguments import (
     check_limit,
     check_name,
     check_participant_ids,
+    check_statuses,
     check_text,
     is_templated,
     one_of,
@@ -264,6 +266,39 @@ class TestFactories:
     def test_an_optional_argument_is_checked_otherwise(self):
         assert optional(check_id)("64a", "it") == "64a"
         refused(optional(check_id), "", "it must be an id")
+        refused(optional(check_count), "None", "it must be a whole number of participants")
+
+    @pytest.mark.parametrize("value", [None, "None", " none "])
+    def test_it_may_be_the_text_that_a_template_makes_of_none_where_that_is_no_value(self, value):
+        assert optional(check_count, rendered=True)(value, "it") is None
+        assert optional(check_count, rendered=True)("7", "it") == 7
+
+
+class TestStatuses:
+    @pytest.mark.parametrize(
+        ("value", "statuses"),
+        [
+            ("COMPLETED", ["COMPLETED"]),
+            (["awaiting_review", "Awaiting Review", " AWAITING-REVIEW "], ["AWAITING REVIEW"]),
+            (("timed out", "TIMED_OUT", "timed-out", "TIMED-OUT"), ["TIMED-OUT"]),
+            (deque(["Returned", "APPROVED"]), ["RETURNED", "APPROVED"]),
+            (dict.fromkeys(["NEW STATUS"]).keys(), ["NEW STATUS"]),
+        ],
+        ids=str,
+    )
+    def test_any_spelling_is_brought_into_that_of_prolific_each_once(self, value, statuses):
+        assert check_statuses(value, "it") == statuses
+
+    @pytest.mark.parametrize("value", [None, 7, b"ACTIVE", {"ACTIVE": 1}, True], ids=repr)
+    def test_what_is_not_a_list_is_refused(self, value):
+        refused(check_statuses, value, "it must be a list of statuses, not ")
+
+    def test_none_at_all_are_refused(self):
+        refused(check_statuses, [], "it must have at least one status")
+
+    @pytest.mark.parametrize("status", ["", " ", "_", "['ACTIVE']", "ACTIVE, PAUSED", "{}", "7", 7, None, ["ACTIVE"]])
+    def test_what_is_not_letters_is_refused(self, status):
+        refused(check_statuses, ["ACTIVE", status], "a status of it must be letters, such as 'AWAITING REVIEW', not ")
 
 
 class TestTemplated:

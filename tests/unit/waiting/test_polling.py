@@ -237,6 +237,19 @@ class TestSharing:
 
         run(program)
 
+    def test_a_beat_wakes_each_of_its_waiters_once(self, questions, run, monkeypatch):
+        turns = []
+        turn = polling.SharedPoll._turn
+        monkeypatch.setattr(polling.SharedPoll, "_turn", lambda *sleeper: turns.append(sleeper) or turn(*sleeper))
+
+        async def program(poll, loop):
+            beat = loop.time() + 0.05
+            await asyncio.gather(*(poll.look(beat) for _ in range(10)))
+            assert questions.count == 1
+            assert len(turns) == 10
+
+        run(program)
+
     def test_a_beat_whose_answer_is_there_already_wakes_all_of_its_waiters(self, questions, run):
         async def program(poll, loop):
             beat = loop.time() + 0.05
@@ -247,6 +260,73 @@ class TestSharing:
             assert questions.count == 0
 
         run(program)
+
+
+class TestBreadth:
+    """Some want to know more of the same thing than others: what is asked for them serves the others, too."""
+
+    @pytest.fixture
+    def asked(self):
+        """The breadth of each ask, in their order."""
+        return []
+
+    @pytest.fixture
+    def join(self, asked, connection):
+        """Join the poll as one who asks with a breadth."""
+        yield lambda breadth: shared_poll(QUESTION, lambda hook: asked.append(breadth) or breadth, 60, breadth)
+        assert not polling._loops
+
+    @pytest.mark.parametrize("breadths", [(0, 1), (1, 0), (1, 0, 2, 1)])
+    def test_the_broadest_of_all_who_wait_is_asked_once(self, join, asked, breadths):
+        async def main():
+            with contextlib.ExitStack() as stack:
+                polls = [stack.enter_context(join(breadth)) for breadth in breadths]
+                since = asyncio.get_running_loop().time()
+                looks = [poll.look(since, breadth=breadth) for poll, breadth in zip(polls, breadths, strict=True)]
+                return {look.answer for look in await asyncio.gather(*looks)}
+
+        assert asyncio.run(main()) == {max(breadths)}
+        assert asked == [max(breadths)]
+
+    def test_an_answer_that_holds_less_is_not_taken_by_one_who_comes_later_and_wants_more(self, join, asked):
+        async def main():
+            since = asyncio.get_running_loop().time()
+            with join(0) as narrow:
+                await narrow.look(since)
+                with join(1) as broad:
+                    return (await broad.look(since, breadth=1)).answer, (await narrow.look(since)).answer
+
+        assert asyncio.run(main()) == (1, 1)
+        assert asked == [0, 1]
+
+    def test_when_they_have_gone_less_is_asked_again(self, join, asked):
+        async def main():
+            loop = asyncio.get_running_loop()
+            with join(0) as poll:
+                with join(1), join(1):
+                    pass
+                await poll.look(loop.time())
+
+        asyncio.run(main())
+
+        assert asked == [0]
+
+    def test_a_failure_is_one_for_all(self, connection):
+        asked = []
+
+        def fail(hook):
+            asked.append(hook)
+            raise ProlificError("refused")
+
+        async def main():
+            since = asyncio.get_running_loop().time()
+            with shared_poll(QUESTION, fail, 60, 0) as narrow:
+                await narrow.look(since)
+                with shared_poll(QUESTION, fail, 60, 1) as broad:
+                    return (await broad.look(since, breadth=1)).error
+
+        assert str(asyncio.run(main())) == "refused"
+        assert len(asked) == 1
 
 
 class TestPatience:
