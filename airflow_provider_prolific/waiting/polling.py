@@ -252,7 +252,7 @@ class SharedPoll:
             return self.line.ask(way)
 
         self._asks.append(ask)
-        self._check_patience(ask)
+        self._check_patience_later(ask)
         try:
             async with asyncio.timeout(min(patience, ASK_SECONDS)):
                 answer = await sync_to_async(ask_in_thread, thread_sensitive=False, executor=self.line.executor)()
@@ -274,11 +274,14 @@ class SharedPoll:
             self._last = look
         return look
 
-    def _check_patience(self, ask: _Ask) -> None:
+    def _check_patience_later(self, ask: _Ask) -> None:
         """Let those who wait look at their clocks now and then, while an ask is under way."""
         loop = asyncio.get_running_loop()
         ask.patience_check = loop.call_later(PATIENCE_CHECK_SECONDS, self._check_patience, ask)
+
+    def _check_patience(self, ask: _Ask) -> None:
         self._wake_all()
+        self._check_patience_later(ask)
 
     def close(self) -> None:
         """Cancel the beats for which nobody is left."""

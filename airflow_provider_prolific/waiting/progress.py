@@ -23,16 +23,21 @@ class Journal:
         self._log = log
         self._progress = Progress()
         self._trouble = Trouble()
+        self._statuses: list[Status] = []
+        self._measures: list[Measure] = []
         self._warning: str | None = None
 
-    def found(self, wait: Wait, statuses: list[Status], now: float) -> None:
-        """Tell what a good look has found."""
-        for line in (self._trouble.recovered(), self._progress.line([*map(wait.measure, statuses)], now)):
+    def found(self, wait: Wait, statuses: list[Status], now: float) -> list[Measure]:
+        """Tell what a good look has found, and return its measures."""
+        if statuses != self._statuses:  # a thousand waits find nothing new at most looks
+            self._statuses, self._measures = statuses, [*map(wait.measure, statuses)]
+        for line in (self._trouble.recovered(), self._progress.line(self._measures, now)):
             if line:
                 self._log.info("%s", line)
         before, self._warning = self._warning, wait.warning(statuses)
         if self._warning and self._warning != before:
             self._log.warning("%s", self._warning)
+        return self._measures
 
     def failed(self, error: Exception, now: float) -> None:
         """Tell of a look that failed."""

@@ -135,12 +135,12 @@ class WaitTrigger(BaseTrigger):
                 found = await self._look(poll, since, wait, is_last)
                 if not isinstance(found, Exception):
                     statuses = found
-                    journal.found(wait, statuses, loop.time())
+                    measures = journal.found(wait, statuses, loop.time())
                     if wait.is_over(statuses):
                         return "success", statuses, wait.describe(statuses)
                     if is_last:
                         return "timeout", statuses, wait.describe_short(statuses)
-                    if (line := stall.line([*map(wait.measure, statuses)], time.time())) and not self.silent_fail:
+                    if (line := stall.line(measures, time.time())) and not self.silent_fail:
                         return "stalled", statuses, line
                 elif is_last:
                     return "error", statuses, f"the last look before the deadline failed: {found}"

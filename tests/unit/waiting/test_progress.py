@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from airflow_provider_prolific.exceptions import ProlificApiError, ProlificConnectionError, ProlificError
-from airflow_provider_prolific.waiting.progress import SILENCE_SECONDS, Progress, Stall, Trouble
+from airflow_provider_prolific.waiting.progress import SILENCE_SECONDS, Journal, Progress, Stall, Trouble
 from airflow_provider_prolific.waiting.wait import Measure
 
 DAY = 86_400
@@ -197,3 +199,21 @@ class TestTrouble:
         trouble.recovered()
 
         assert trouble.failed(ProlificError("away"), 1)
+
+
+def test_what_a_look_finds_again_is_put_into_words_once():
+    class Words:
+        asked = 0
+
+        def measure(self, found):
+            self.asked += 1
+            return status(found)
+
+        def warning(self, statuses):
+            return None
+
+    words, journal = Words(), Journal(logging.getLogger())
+    measures = [journal.found(words, [count], 0) for count in (120, 120, 121)]
+
+    assert measures == [[status(120)], [status(120)], [status(121)]]
+    assert words.asked == 2
