@@ -3,8 +3,9 @@
     python benchmarks/waiting.py [--quick]
 
 N triggers run in one event loop, in a process that does nothing else, as they do in a triggerer. The emulator, with a
-workspace of 150 groups, is another process. After all have started, evenly over one interval, it measures four beats
-of nothing but waiting; then the groups fill up, one waiter's target after the other, evenly over one more interval.
+workspace of 150 groups, is another process, and all speak https with it, as with Prolific: a third process ends TLS
+before it. After all have started, evenly over one interval, and have looked, it measures four beats of nothing but
+waiting; then the groups fill up, one waiter's target after the other, evenly over one more interval.
 
 * requests: how many a beat the emulator counted.
 * CPU: seconds of the triggers' process (all its threads) per beat, a beat being the time in which each waiter has
@@ -14,6 +15,8 @@ of nothing but waiting; then the groups fill up, one waiter's target after the o
 * memory: what the Python allocator handed out for N waiters that have looked and wait, by ``tracemalloc``, over N
   (so that the one listing which ours share shows where N is small); and the same for trigger objects that don't run.
   Measured in processes of their own, for it slows everything down.
+* TLS: the processor time of one waiter's beat over https, over that of one over http, both at the same time. The
+  handshake is made once and the connection kept, so the median of the rounds must be at most `MAX_TLS_RATIO`.
 
 How the other one is made comparable: ``HttpSensorTrigger`` knows one condition, "no longer 404". So each asks for a
 group of its own that doesn't exist yet, at the same emulator, with the token in its connection; the groups are then
@@ -43,14 +46,20 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from setting import has_http_provider, print_table, print_versions, use_throwaway_airflow, workspace
+from tls import Address, over_tls
 
 from airflow_provider_prolific.emulator import EmulatorClient
+from airflow_provider_prolific.emulator.client import connection_json
 
 GROUPS = 150
 OURS, PEER = "prolific", "http"
 TITLES = {OURS: "ProlificParticipantGroupTrigger", PEER: "HttpSensorTrigger"}
+#: What a poll over https may cost in processor time, over one over http.
+MAX_TLS_RATIO = 1.5
 #: The targets are reached in so many steps; a step is what the emulator is told at once.
 STEPS = 100
+#: Ours look first so long after their start, where the interval is longer than that.
+FIRST_LOOK_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,7 @@ class Case:
     count: int
     interval: float
     beats: int = 4
+    secure: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,9 +86,9 @@ class Waited:
 # --- the process that waits ---
 
 
-def use_connections(connections: dict[str, str]) -> None:
+def use_environment(environment: dict[str, str]) -> None:
     """Begin a process that waits."""
-    os.environ.update(connections)
+    os.environ.update(environment)
     logging.disable()  # for Airflow 2; in Airflow 3 the logging level says it
 
 
@@ -121,16 +131,16 @@ async def start(triggers: Sequence[Any], seconds: float, fired_at: dict[int, flo
 
 
 def wait_in_process(
-    case: Case, url: str, targets: Sequence[Any], connections: dict[str, str], channel: Connection
+    case: Case, url: str, targets: Sequence[Any], environment: dict[str, str], channel: Connection
 ) -> None:
     """Wait, and tell the other process what it took and when each trigger fired."""
-    use_connections(connections)
+    use_environment(environment)
 
     async def main() -> None:
         client = EmulatorClient(url)
         fired_at: dict[int, float] = {}
         tasks = await start(make_triggers(case, targets), case.interval, fired_at)
-        await asyncio.sleep(case.interval / 2)
+        await asyncio.sleep(case.interval * 1.5)  # ours look first an interval after their start
         requests = await asyncio.to_thread(client.request_count)
         began, cpu = time.monotonic(), time.process_time()
         await asyncio.sleep(case.interval * case.beats)
@@ -148,16 +158,16 @@ def wait_in_process(
 
 
 def weigh_in_process(
-    kind: str, counts: Sequence[int], targets: Sequence[Any], connections: dict[str, str], channel: Connection
+    kind: str, counts: Sequence[int], targets: Sequence[Any], environment: dict[str, str], channel: Connection
 ) -> None:
     """Start more and more triggers and tell after each step how many bytes they hold, running and not."""
-    use_connections(connections)
+    use_environment(environment)
 
     async def main() -> None:
         case = Case(kind, 0, interval=120)
         # Import everything and fill all caches first.
         warm_up = await start(make_triggers(case, targets[:1]), 0, {})
-        await asyncio.sleep(1)
+        await asyncio.sleep(FIRST_LOOK_SECONDS + 1)
         for task in warm_up:
             task.cancel()
         await asyncio.gather(*warm_up, return_exceptions=True)
@@ -174,7 +184,7 @@ def weigh_in_process(
         for count in counts:
             tasks += await start(make_triggers(case, targets[running:count]), (count - running) / 400, {})
             running = count
-            await asyncio.sleep(1)
+            await asyncio.sleep(FIRST_LOOK_SECONDS + 1)
             assert not any(task.done() for task in tasks)
             results[count] = (held() - first) / count
         channel.send((bare, results))
@@ -204,7 +214,8 @@ def run_case(case: Case) -> Waited:
         order = list(range(case.count))
         random.Random(case.count).shuffle(order)  # who starts first is not who is reached first
         shuffled = [targets[number] for number in order]
-        process, channel = start_process(wait_in_process, emulator, case, emulator.url, shuffled)
+        address = stack.enter_context(over_tls(emulator.url)) if case.secure else Address(emulator.url, {})
+        process, channel = start_process(wait_in_process, emulator, address, case, emulator.url, shuffled)
         stack.callback(process.kill)
         seconds, cpu, requests = channel.recv()
         reached_at = reach(emulator, case, filling)
@@ -245,12 +256,16 @@ def reach(emulator: EmulatorClient, case: Case, filling: str) -> list[float]:
     return [emulator.reached_at(first, 0) or 0.0 for first, size in firsts.items() for _ in range(size)]
 
 
-def start_process(target: Any, emulator: EmulatorClient, *arguments: Any) -> tuple[Any, Connection]:
-    """Start a process that knows the emulator as both connections."""
-    peer = {"conn_type": "http", "host": emulator.url, "extra": {"Authorization": f"Token {emulator.token}"}}
-    connections = {"AIRFLOW_CONN_PROLIFIC_DEFAULT": emulator.connection_json(), "AIRFLOW_CONN_PEER": json.dumps(peer)}
+def start_process(target: Any, emulator: EmulatorClient, address: Address, *arguments: Any) -> tuple[Any, Connection]:
+    """Start a process that knows the emulator, at an address, as both connections."""
+    peer = {"conn_type": "http", "host": address.url, "extra": {"Authorization": f"Token {emulator.token}"}}
+    environment = {
+        "AIRFLOW_CONN_PROLIFIC_DEFAULT": connection_json(address.url, emulator.token, emulator.workspace_id),
+        "AIRFLOW_CONN_PEER": json.dumps(peer),
+        **address.environment,
+    }
     ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=target, args=(*arguments, connections, theirs))
+    process = multiprocessing.get_context("spawn").Process(target=target, args=(*arguments, environment, theirs))
     process.start()
     theirs.close()
     return process, ours
@@ -265,7 +280,8 @@ def weigh(kinds: Sequence[str], counts: Sequence[int]) -> dict[str, tuple[float,
             filling = emulator.create_group("Filling")
             ours = [(filling, number) for number in range(1, counts[-1] + 1)]
             targets = ours if kind == OURS else coming_ids(filling, counts[-1])
-            process, channels[kind] = start_process(weigh_in_process, emulator, kind, counts, targets)
+            address = stack.enter_context(over_tls(emulator.url))
+            process, channels[kind] = start_process(weigh_in_process, emulator, address, kind, counts, targets)
             stack.callback(process.kill)
         return {kind: channel.recv() for kind, channel in channels.items()}
 
@@ -291,6 +307,7 @@ def main() -> None:
                 results[done.kind, done.count] = waited
     memory = weigh(kinds, counts)
     show(results, memory, counts, interval)
+    show_tls(rounds=1 if quick else 5)
 
 
 def show(
@@ -358,6 +375,21 @@ def show(
     print_table(
         ("waiters", "times fewer requests", "times less CPU", "KiB over one at rest", f"{TITLES[PEER]}'s"), ratios
     )
+
+
+def show_tls(rounds: int) -> None:
+    """Print what one poll costs over http and over https, and whether the ratio is good."""
+    cases = [Case(OURS, 1, interval=1.0, beats=20, secure=secure) for secure in (False, True)]
+    costs: list[list[float]] = []
+    with ThreadPoolExecutor(len(cases)) as pool:
+        while len(costs) < rounds:
+            costs.append([waited.cpu / cases[0].beats * 1000 for waited in pool.map(run_case, cases)])
+    plain, secure = (statistics.median(cost) for cost in zip(*costs, strict=True))
+    ratio = statistics.median(secure / plain for plain, secure in costs)
+    rows = [("http", f"{plain:.1f}"), ("https", f"{secure:.1f}"), ("ratio, the median of the rounds", f"{ratio:.2f}")]
+    print(f"One waiter, a beat of {cases[0].interval:g} s, {rounds} rounds of {cases[0].beats} beats\n")
+    print_table(("poll", "CPU ms"), rows)
+    print(f"At most {MAX_TLS_RATIO} is right: {'yes' if ratio <= MAX_TLS_RATIO else 'NO'}")
 
 
 def beats_done(kind: str, count: int, waited: Waited, interval: float) -> float:
