@@ -197,6 +197,14 @@ class EmulatorClient:
         """Change a submission's ``status``, ``study_code`` or ``is_complete``, and return it."""
         return dict(self._call("PATCH", f"submissions/{quote(submission_id, safe='')}", changes))
 
+    def payments(self) -> list[dict[str, Any]]:
+        """Return every bonus that was truly paid to a person, from the moment at which the API accepted it.
+
+        Each has ``bonus_payment_id``, ``study_id``, ``submission_id``, ``participant_id``, ``amount`` (hundredths),
+        ``accepted_at`` and ``visible_at`` (epoch seconds).
+        """
+        return list(self._call("GET", "payments")["payments"])
+
     def members(self, group_id: str) -> dict[str, float]:
         """Return a group's participant ids with the epoch seconds at which they joined, the oldest first."""
         return dict(self._call("GET", f"groups/{quote(group_id, safe='')}/members")["members"])
@@ -208,7 +216,10 @@ class EmulatorClient:
         return reached_at
 
     def messages(self) -> list[dict[str, Any]]:
-        """Return the messages sent to groups: ``participant_group_id``, ``body``, ``study_id`` and some more."""
+        """Return the messages sent to groups: ``participant_group_id``, ``body``, ``study_id`` and some more.
+
+        A request to return is a message, too: ``submission_id`` and ``request_return_reasons``.
+        """
         return list(self._call("GET", "messages")["messages"])
 
     def revoke_token(self, token: str | None = None) -> None:

@@ -80,7 +80,8 @@ def control_router(state: State, faults: list[Fault], log: RequestLog) -> APIRou
 
     @router.patch("/settings")
     async def change_settings(changes: models.Settings) -> Response:
-        settings = state.settings.model_copy(update=changes.model_dump(exclude_unset=True))
+        changed = {name: getattr(changes, name) for name in changes.model_fields_set}
+        settings = state.settings.model_copy(update=changed)
         state.settings = settings
         return JSONResponse(settings.model_dump())
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 ALLOWLIST = "participant_group_allowlist"
 BLOCKLIST = "participant_group_blocklist"
 
+#: Whoever awaits review for so long is approved by itself.
+REVIEW_SECONDS = 21 * 86400
+
 
 class Life:
     """The plan of what is due, and what it does to studies, submissions, groups and wallets."""
@@ -226,8 +229,7 @@ class Life:
         if kind == "AUTOMATICALLY_APPROVE":
             self.move(submission, "APPROVED", at)
         elif kind == "REQUEST_RETURN":
-            submission.return_requested = at
-            submission.return_requests += 1
+            self.request_return(submission, at)
         elif kind == "FIXED_SCREEN_OUT_PAYMENT":
             self.pay_part(submission, action["fixed_screen_out_reward"])
             self.move(submission, "SCREENED OUT", at)
@@ -243,6 +245,12 @@ class Life:
                 group.remove([submission.participant_id], at)
             self.group_changed(group.id, at)
 
+    @staticmethod
+    def request_return(submission: Submission, at: float) -> None:
+        """Ask a person to return; the first time is what the API shows."""
+        if submission.return_requested is None:
+            submission.return_requested = at
+
     # --- what follows from a status ---
 
     def move(self, submission: Submission, status: str, at: float) -> None:
@@ -254,6 +262,8 @@ class Life:
         study.move(submission, status)
         if status in COMPLETE and submission.completed_at is None:
             submission.finish(at, study.code_of_people(1))
+        if status == "AWAITING REVIEW":
+            self.plan(at + REVIEW_SECONDS, lambda moment: self._approve_at_last(submission, moment))
         if status == "APPROVED":
             self._pay_reward(study, study.cost_of_a_place)
         if old in TAKING and status not in TAKING and study.phase == "ACTIVE":
@@ -263,6 +273,10 @@ class Life:
                 study.phase = "PAUSED" if outcome == "PAUSED" else "STOPPED"
             else:
                 self.expect(study, at)
+
+    def _approve_at_last(self, submission: Submission, at: float) -> None:
+        if submission.status == "AWAITING REVIEW":
+            self.move(submission, "APPROVED", at)
 
     def _pay_reward(self, study: Study, cost: Cost) -> None:
         study.rewards += cost

@@ -102,6 +102,7 @@ class Settings(Model):
     people: Recruitment = Recruitment(arrivals_per_second=1)
     ignore_state: bool = True
     study_required: bool = True
+    clone_internal_name: Literal["same", "copy"] = "same"
     delete_status: Literal[200, 204] = 200
     publishing_seconds: Seconds = 1
     no_funds: Literal["140007", "named", "later"] = "140007"

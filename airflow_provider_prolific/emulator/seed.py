@@ -76,7 +76,9 @@ class Project(_Entry):
     workspace_id: Text
 
 
-class _FilterSet(_Entry):
+class FilterSet(_Entry):
+    """A named list of filters, for several studies."""
+
     workspace_id: Text
     filters: Annotated[list[Filter], FailFast()] = []
 
@@ -110,7 +112,7 @@ class Seed(Model):
     users: Annotated[list[User], FailFast()] = []
     workspaces: Annotated[list[_Workspace], FailFast()] = []
     projects: Annotated[list[Project], FailFast()] = []
-    filter_sets: Annotated[list[_FilterSet], FailFast()] = []
+    filter_sets: Annotated[list[FilterSet], FailFast()] = []
     studies: Annotated[list[_Study], Field(max_length=MAX_STUDIES), FailFast()] = []
     groups: Annotated[list[SeedGroup], Field(max_length=MAX_GROUPS), FailFast()] = []
     settings: Settings = Settings()

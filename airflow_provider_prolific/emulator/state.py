@@ -11,7 +11,8 @@ from airflow_provider_prolific.emulator.errors import ApiError, not_found
 from airflow_provider_prolific.emulator.groups import Group, is_known_participant, synthetic_participant_id
 from airflow_provider_prolific.emulator.life import Life
 from airflow_provider_prolific.emulator.models import MAX_GROUPS, MAX_STUDIES, MAX_SUBMISSIONS, Recruitment, Settings
-from airflow_provider_prolific.emulator.money import Wallet
+from airflow_provider_prolific.emulator.money import Rates, Wallet
+from airflow_provider_prolific.emulator.payments import Payments
 from airflow_provider_prolific.emulator.seed import Project, Seed, SeedGroup, User
 from airflow_provider_prolific.emulator.studies import Study
 from airflow_provider_prolific.emulator.study_models import StudyFields
@@ -47,6 +48,7 @@ class State:
         self.wallets: dict[str, Wallet] = {
             entry.id: Wallet(entry.rates(), Decimal(entry.balance)) for entry in seed.workspaces
         }
+        self.payments = Payments(self)
         self.projects: dict[str, Project] = {entry.id: entry for entry in seed.projects}
         self.filter_sets: dict[str, dict[str, Any]] = {entry.id: entry.as_json() for entry in seed.filter_sets}
         self.users: list[User] = seed.users
@@ -232,6 +234,7 @@ class State:
         now: float,
         recruitment: Recruitment | None = None,
         study_id: str | None = None,
+        publish_at: float | None = None,
     ) -> Study:
         """Add a draft; without a project it comes into the first one."""
         if len(self.studies) >= MAX_STUDIES or len(json.dumps(fields)) > 500_000:
@@ -241,20 +244,26 @@ class State:
         if study_id is None:
             self._created += 1
             study_id = f"65{self._created:022x}"
-        workspace_id = project.workspace_id if project else next(iter(self.workspaces))
-        fields = {name: value for name, value in fields.items() if name not in ("project", "publish_at")}
         study = Study(
             id=study_id,
-            fields=fields,
-            workspace_id=workspace_id,
-            project_id=project.id if project else None,
-            rates=self.wallets[workspace_id].rates,
+            fields={name: value for name, value in fields.items() if name not in ("project", "publish_at")},
+            workspace_id="",
+            project_id=None,
+            rates=Rates(),
             created_at=now,
             recruitment=recruitment or self.settings.people,
+            publish_at=publish_at,
         )
+        self.put_into_project(study, project)
         self.studies[study.id] = study
         self.forget_feeders()
         return study
+
+    def put_into_project(self, study: Study, project: Project | None) -> None:
+        """Give a study its place, and with it the wallet that pays for it."""
+        study.project_id = project.id if project else None
+        study.workspace_id = project.workspace_id if project else next(iter(self.workspaces))
+        study.rates = self.wallets[study.workspace_id].rates
 
     def forget_feeders(self) -> None:
         """Look again which studies change which groups: a study or its codes have changed."""
@@ -302,7 +311,7 @@ class State:
     def locked(self, workspace_id: str) -> Decimal:
         """Return how much of a workspace's balance is set aside."""
         studies = [study for study in self.studies.values() if study.workspace_id == workspace_id]
-        return sum((study.locked for study in studies), Decimal())
+        return sum((study.locked for study in studies), self.payments.locked[workspace_id])
 
     def available(self, workspace_id: str) -> Decimal:
         """Return how much of a workspace's balance is left to be spent."""

@@ -88,6 +88,11 @@ class Study:
         return self.phase in DRAFTS
 
     @property
+    def has_codes(self) -> bool:
+        """Whether people have a code to enter, or need none; without it a study cannot be published."""
+        return any(self.fields.get(name) for name in ("completion_codes", "completion_code", "data_collection_method"))
+
+    @property
     def cost_of_a_place(self) -> Cost:
         """What one approved submission costs."""
         return self.rates.cost(self.fields["reward"])
@@ -162,7 +167,7 @@ class Study:
             "date_created": format_datetime(self.created_at),
             **{name: None if at is None else format_datetime(at) for name, at in moments.items()},
             "credential_pool_id": None,
-            "is_ready_to_publish": self.is_draft and bool(self.fields.get("completion_codes")),
+            "is_ready_to_publish": self.is_draft and self.has_codes,
         }
 
     def as_detail(self) -> dict[str, Any]:

@@ -112,7 +112,6 @@ def study_control_router(state: State) -> APIRouter:
             **submission.as_row(),
             **{name: getattr(submission, name) for name in moments},
             "study_id": submission.study.id,
-            "return_requests": submission.return_requests,
         }
 
     @router.post("/studies/{study_id}/submissions")
@@ -131,5 +130,9 @@ def study_control_router(state: State) -> APIRouter:
         for name, value in changes.items():
             setattr(submission, name, value)
         return JSONResponse(submission_view(submission))
+
+    @router.get("/payments")
+    async def get_payments() -> Response:
+        return JSONResponse({"payments": state.payments.log})
 
     return router

@@ -45,7 +45,6 @@ class Submission:
     study_code: str | None = None
     is_complete: bool = False
     return_requested: float | None = None
-    return_requests: int = 0
     bonus_payments: list[Decimal] = field(default_factory=list)
 
     def finish(self, at: float, code: str | None) -> None:

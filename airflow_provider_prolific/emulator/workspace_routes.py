@@ -1,17 +1,25 @@
 """The user, workspaces, their projects and money, and filter sets, as the API answers on the wire."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
+from pydantic import Field
 
-from airflow_provider_prolific.emulator.errors import not_found
+from airflow_provider_prolific.emulator.errors import ApiError, not_found
 from airflow_provider_prolific.emulator.models import Text
-from airflow_provider_prolific.emulator.seed import Project, User
+from airflow_provider_prolific.emulator.seed import FilterSet, Project, User
 from airflow_provider_prolific.emulator.state import Scope, State
+from airflow_provider_prolific.emulator.study_models import Body, Filter
 from airflow_provider_prolific.emulator.wire import CurrentState, CurrentUser
 
 router = APIRouter()
+
+
+class _FilterSet(Body):
+    name: Text
+    workspace_id: Text
+    filters: Annotated[list[Filter], Field(max_length=100)]
 
 
 @router.get("/users/me/")
@@ -59,6 +67,16 @@ async def get_project(project_id: str, state: CurrentState, user: CurrentUser) -
 async def list_filter_sets(state: CurrentState, user: CurrentUser, workspace_id: Text | None = None) -> Response:
     visible = [each for each in state.filter_sets.values() if each["workspace_id"] in user.workspaces]
     return JSONResponse({"results": [each for each in visible if workspace_id in (None, each["workspace_id"])]})
+
+
+@router.post("/filter-sets/")
+async def create_filter_set(new: _FilterSet, state: CurrentState, user: CurrentUser) -> Response:
+    state.check_scope(Scope("workspace_id", new.workspace_id), user)
+    if len(state.filter_sets) >= 1000:
+        raise ApiError(400, "There can be 1000 filter sets.")
+    filter_set = FilterSet(id=f"68{len(state.filter_sets) + 1:022x}", **new.model_dump())
+    state.filter_sets[filter_set.id] = filter_set.as_json()
+    return JSONResponse(filter_set.as_json(), 201)
 
 
 @router.get("/filter-sets/{filter_set_id}/")

@@ -8,6 +8,10 @@ import jsonschema
 import pytest
 import requests
 
+from airflow_provider_prolific.emulator.seed import load_seed
+from airflow_provider_prolific.emulator.state import State
+
+START = 1_750_000_000.0
 SCHEMAS = json.loads(Path(__file__).with_name("schemas.json").read_text(encoding="utf-8"))
 
 
@@ -38,10 +42,34 @@ class Api:
         )
         return document
 
-    def error(self, response: requests.Response, status: int) -> Any:
-        error = self.shape(response, status, "error")["error"]
+    def post(self, path: str, **body: Any) -> requests.Response:
+        return self.call("POST", path, json=body)
+
+    def error(self, response: requests.Response, status: int, *, flat: bool = False) -> Any:
+        error = self.shape(response, status, "flat_error" if flat else "error")
+        error = error if flat else error["error"]
         assert error["status"] == status
         return error
+
+
+class Clock:
+    """Stands still unless the test moves it."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def state(clock):
+    return State(load_seed(None), clock)
 
 
 @pytest.fixture

@@ -95,6 +95,7 @@ class TestWebPages:
             assert b" 403 " in connection.recv(65536)
 
 
+STUDY = "64d000000000000000000004"
 CONTROL_CALLS = [
     ("POST", "/_emulator/reset"),
     ("PATCH", "/_emulator/settings"),
@@ -102,6 +103,10 @@ CONTROL_CALLS = [
     ("PATCH", "/_emulator/groups/64e000000000000000000001"),
     ("POST", "/_emulator/tokens/rotate"),
     ("POST", "/_emulator/faults"),
+    ("POST", "/_emulator/advance"),
+    ("POST", "/_emulator/studies"),
+    ("PATCH", f"/_emulator/studies/{STUDY}"),
+    ("POST", f"/_emulator/studies/{STUDY}/submissions"),
 ]
 API_CALLS = [
     ("POST", GROUPS),
@@ -109,6 +114,14 @@ API_CALLS = [
     ("POST", f"{GROUPS}64e000000000000000000001/participants/"),
     ("DELETE", f"{GROUPS}64e000000000000000000001/participants/"),
     ("POST", "/api/v1/messages/participant-group/"),
+    ("POST", "/api/v1/studies/"),
+    ("PATCH", f"/api/v1/studies/{STUDY}/"),
+    ("POST", f"/api/v1/studies/{STUDY}/clone/"),
+    ("POST", f"/api/v1/studies/{STUDY}/transition/"),
+    ("POST", "/api/v1/study-cost-calculator/"),
+    ("POST", "/api/v1/submissions/bulk-approve/"),
+    ("POST", "/api/v1/submissions/bonus-payments/"),
+    ("POST", "/api/v1/filter-sets/"),
 ]
 
 

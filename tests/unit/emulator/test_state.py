@@ -16,24 +16,6 @@ from airflow_provider_prolific.emulator.state import Scope, State
 START = 1_750_000_000.0
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def state(clock):
-    return State(load_seed(None), clock)
-
-
 def grow(state, **fields):
     [group] = state.create_groups(1, "Growing", workspace_id="64a000000000000000000001", **fields)
     return group
