@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 import requests
 import responses
+from answers import LISTINGS
 from hypothesis import given
-from hypothesis import strategies as st
 
 from airflow_provider_prolific.exceptions import (
     ProlificApiError,
@@ -163,32 +163,6 @@ class TestListing:
         assert [query(request)["offset"] for request in api.requests] == [["0"], ["2"]]
 
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10)
-JSON = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
-)
-#: Nearly right, so that each check is met by values on both of its sides.
-GROUP = st.fixed_dictionaries(
-    {},
-    optional={
-        "id": st.sampled_from(["a", "b", ""]) | JSON,
-        "name": st.sampled_from(["A", "B"]) | JSON,
-        "participant_count": st.integers(-1, 5) | JSON,
-        "is_deleted": st.booleans() | JSON,
-        "workspace_id": st.sampled_from(["w", None, "other"]) | JSON,
-        "feeder_studies": JSON,
-    },
-)
-LISTING = st.fixed_dictionaries(
-    {"results": st.lists(GROUP, max_size=3) | JSON},
-    optional={
-        "meta": st.fixed_dictionaries({}, optional={"count": st.integers(-1, 4) | JSON, "total": JSON}) | JSON,
-        "_links": st.fixed_dictionaries({}, optional={"next": JSON | st.just({"href": None})}) | JSON,
-    },
-)
-BODY = (LISTING | JSON).map(lambda value: json.dumps(value).encode()) | st.binary(max_size=40)
-
-
 @pytest.fixture(scope="module")
 def lone_hook():
     """A hook of a connection without a default scope, for many examples."""
@@ -197,7 +171,7 @@ def lone_hook():
         yield ProlificHook("alone", max_retries=0)
 
 
-@given(BODY)
+@given(LISTINGS)
 def test_whatever_comes_a_listing_is_right_or_refused(lone_hook, body):
     with responses.RequestsMock() as api:
         api.get(GROUPS_URL, body=body)
