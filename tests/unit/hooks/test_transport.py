@@ -84,6 +84,19 @@ class TestRequests:
 
         assert get(make_client(local_api.url)) == "server"
 
+    def test_a_proxy_of_an_https_connection_gets_the_host_alone(self, local_api, make_client, token, monkeypatch):
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("https_proxy", local_api.url)
+        local_api.answer(403)
+
+        with pytest.raises(ProlificConnectionError):
+            get(make_client("https://prolific.example"))
+
+        [asked] = local_api.asked
+        assert (asked.method, asked.target, asked.body) == ("CONNECT", "prolific.example:443", b"")
+        assert token not in repr(asked)
+
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
     def test_a_redirect_is_not_followed(self, start_local_api, local_api, make_client, status):
         elsewhere = start_local_api()

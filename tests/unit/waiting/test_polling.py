@@ -432,6 +432,9 @@ class TestPatience:
 
         asyncio.run(main())
 
+    def test_the_limits_are_those_that_are_promised(self):
+        assert (polling.ASK_SECONDS, polling.MAX_ASKS_PER_CONNECTION) == (150, 4)
+
 
 class TestConnection:
     def test_one_that_cannot_be_read_is_a_failure_like_another(self, run, questions, monkeypatch):
