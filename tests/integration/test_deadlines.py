@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_prolific.emulator import Emulator
-from airflow_provider_prolific.polling import PATIENCE_CHECK_SECONDS
 from airflow_provider_prolific.sensors.participant_groups import ProlificParticipantGroupSensor
-from airflow_provider_prolific.triggers import participant_groups as triggers
 from airflow_provider_prolific.triggers.participant_groups import ProlificParticipantGroupTrigger
 from airflow_provider_prolific.version_compat import AirflowSensorTimeout
+from airflow_provider_prolific.waiting import trigger as rules
+from airflow_provider_prolific.waiting.polling import PATIENCE_CHECK_SECONDS
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def group_id(prolific_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> st
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The wall clock as the trigger sees it, to be set wrong."""
     clock = SimpleNamespace(wrong_by=0.0)
-    monkeypatch.setattr(triggers, "time", SimpleNamespace(time=lambda: time.time() + clock.wrong_by))
+    monkeypatch.setattr(rules, "time", SimpleNamespace(time=lambda: time.time() + clock.wrong_by))
     return clock
 
 
@@ -60,6 +60,26 @@ def test_clock_set_back_does_not_end_the_wait_early_nor_blind_it(
     assert asyncio.run(main())["status"] == "success"
 
 
+@pytest.mark.parametrize("first_look", [0.5, 10.0])
+def test_clock_set_back_while_a_wait_sleeps_until_its_deadline_holds_up_no_look(
+    prolific_emulator: Emulator,
+    group_id: str,
+    clock: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    first_look: float,
+) -> None:
+    monkeypatch.setattr(rules, "FIRST_LOOK_SECONDS", first_look)
+
+    async def main() -> dict[str, Any]:
+        task = asyncio.create_task(wait(group_id, deadline=time.time() + 2, poke_interval=3))
+        await asyncio.sleep(1)
+        clock.wrong_by = -600
+        prolific_emulator.set_group(group_id, participant_count=2)
+        return await asyncio.wait_for(task, 20)
+
+    assert asyncio.run(main())["status"] == "success"
+
+
 @pytest.mark.parametrize(("target", "status"), [(1, "success"), (2, "timeout")])
 def test_trigger_started_anew_after_the_deadline_looks_once(
     prolific_emulator: Emulator, group_id: str, target: int, status: str
@@ -73,8 +93,8 @@ def test_trigger_started_anew_after_the_deadline_looks_once(
 def test_look_that_hangs_over_the_deadline_ends_as_an_error(
     prolific_emulator: Emulator, group_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(triggers, "LAST_LOOK_SECONDS", 1)
-    prolific_emulator.add_fault("slow", seconds=8)
+    monkeypatch.setattr(rules, "LAST_LOOK_SECONDS", 1)
+    prolific_emulator.add_fault("slow", seconds=20)
     started = time.monotonic()
 
     async def main() -> list[dict[str, Any]]:
@@ -84,7 +104,7 @@ def test_look_that_hangs_over_the_deadline_ends_as_an_error(
 
     assert {event["status"] for event in events} == {"error"}
     assert all("did not answer within" in event["message"] for event in events)
-    assert time.monotonic() - started < 9 + PATIENCE_CHECK_SECONDS
+    assert time.monotonic() - started < 12 + PATIENCE_CHECK_SECONDS
 
 
 def test_slow_answer_around_the_deadline_still_counts(prolific_emulator: Emulator, group_id: str) -> None:

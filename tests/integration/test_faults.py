@@ -15,11 +15,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_prolific.emulator import Emulator
-from airflow_provider_prolific.hooks import prolific
-from airflow_provider_prolific.triggers.participant_groups import (
-    LAST_LOOK_MAX_AGE_SECONDS,
-    ProlificParticipantGroupTrigger,
-)
+from airflow_provider_prolific.hooks.client import Limits
+from airflow_provider_prolific.triggers.participant_groups import ProlificParticipantGroupTrigger
+from airflow_provider_prolific.waiting import polling
+from airflow_provider_prolific.waiting.trigger import LAST_LOOK_MAX_AGE_SECONDS
 
 CONNECTIONS = 30
 POKE_INTERVAL = 0.5
@@ -153,7 +152,7 @@ def run_program(
 def test_every_wait_ends_right_under_faults(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(prolific, "READ_TIMEOUT_SECONDS", 2)
+    monkeypatch.setattr(polling, "ASK_SECONDS", 2)
 
     run_program(emulator, capsys, count=90, seconds=20, stall=3)
 
@@ -162,4 +161,4 @@ def test_every_wait_ends_right_under_faults(
 def test_every_wait_ends_right_under_faults_at_full_length(
     emulator: Emulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_program(emulator, capsys, count=400, seconds=120, stall=prolific.READ_TIMEOUT_SECONDS + 1)
+    run_program(emulator, capsys, count=400, seconds=120, stall=Limits().attempt_seconds + 1)

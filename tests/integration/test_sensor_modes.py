@@ -1,6 +1,7 @@
 """The same value, the same ends, in every mode, in a real Airflow."""
 
 import json
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_prolific.emulator import Emulator
+from airflow_provider_prolific.version_compat import AirflowTaskTimeout
 
 DAG_FILE = """
 from datetime import datetime, timedelta
@@ -109,6 +111,34 @@ def test_group_deleted_while_waiting_fails(prolific: Emulator, wait: Callable[..
 
     assert run.task_state("wait") == "failed"
     assert len(prolific.requests()) == 2
+
+
+def test_execution_timeout_ends_a_wait_that_is_deferred(prolific: Emulator, run_dag: Callable[..., Any]) -> None:
+    group = "dict(participant_group='Wave 1 completed', target_count=50"
+    arguments = f"{group}, deferrable=True, poke_interval=1, timeout=60, execution_timeout=timedelta(seconds=3))"
+    started = time.monotonic()
+
+    try:
+        state = run_dag(DAG_FILE.replace("{arguments!r}", arguments)).task_state("wait")
+    except AirflowTaskTimeout:  # dag.test() of Airflow 2.11 lets it through
+        state = "failed"
+
+    assert state == "failed"
+    assert time.monotonic() - started < 50
+
+
+def test_stalled_wait_begins_anew_with_each_try(
+    prolific: Emulator, wait: Callable[..., Any], request: pytest.FixtureRequest
+) -> None:
+    if request.node.callspec.params["wait"] == "deferred" and version("apache-airflow").startswith("3.0."):
+        pytest.skip("Airflow 3.0 hands the event of one try to the next, whatever the task is")
+    run = wait(
+        participant_group="Wave 1 completed", target_count=50, stalled_after=3, timeout=60, retries=1, retry_delay=0
+    )
+
+    looks = [request["time"] for request in prolific.requests() if "/participants/" not in request["path"]]
+    assert run.task_state("wait") == "failed"
+    assert looks[-1] - looks[0] >= 2 * 3 - 0.1
 
 
 def test_value_is_json(prolific: Emulator, wait: Callable[..., Any]) -> None:
