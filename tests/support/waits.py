@@ -32,18 +32,6 @@ def event_of():
 
 
 @pytest.fixture
-def defer():
-    """Let a task look once and return its deferral."""
-
-    def look(task):
-        with pytest.raises(TaskDeferred) as deferral:
-            task.execute({})
-        return deferral.value
-
-    return look
-
-
-@pytest.fixture
 def reschedule_context(monkeypatch):
     """Make the context of a task in reschedule mode that looked first at a given time."""
 
@@ -64,6 +52,18 @@ def reschedule_context(monkeypatch):
         return {"ti": TaskInstance()}
 
     return make
+
+
+@pytest.fixture
+def defer(reschedule_context):
+    """Let a task look once and return its deferral."""
+
+    def look(task):
+        with pytest.raises(TaskDeferred) as deferral:
+            task.execute(reschedule_context())
+        return deferral.value
+
+    return look
 
 
 @pytest.fixture

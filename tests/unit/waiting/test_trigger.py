@@ -218,8 +218,10 @@ class TestEvent:
 
     @pytest.mark.parametrize("nasty", ["a\0b", "half \ud800 a pair", "two\nlines", "\x1b[31mred", "x" * 100_000])
     def test_a_message_is_one_line_that_every_database_can_store(
-        self, jar, connection, trigger, event_of, monkeypatch, nasty
+        self, jar, connection, trigger, event_of, monkeypatch, record_log, nasty
     ):
+        record_log(JarTrigger)  # what is nasty in it, tools of the tests cannot print
+
         def judge(wait, answer):
             raise RuntimeError(nasty)
 
@@ -392,7 +394,7 @@ class TestTemporaryErrors:
 
         event_of(trigger())
 
-        lines = log.of_level("info")
+        lines = [line for line in log.of_level("info") if "of 300" in line]
         assert len(lines) == 3
         assert lines[0] == "info: red has 120 of 300"
         assert lines[1].startswith("info: red has 150 of 300, +30")
