@@ -1,4 +1,12 @@
-"""What a wait tells people while it lasts. Times are seconds on a clock that does not jump, if nothing else is said."""
+"""What a wait tells people while it lasts. Times are seconds on a clock that does not jump, if nothing else is said.
+
+The page "Recruitment" reads these lines, too (``plugin/recruitment.js``), so their form is stable:
+
+- ``Looks every 60 s until 2026-03-09 10:00:00 UTC``;
+- ``'Screened adults' has 23 of 30 (76%), +10, about 4 s to go``: the text of a `Measure`, then what is known of its
+  growth; several stand in one line, with ``; `` between them;
+- ``This look failed, the wait goes on: …`` and ``Prolific can be read again, …``.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +34,21 @@ class Journal:
         self._statuses: list[Status] = []
         self._measures: list[Measure] = []
         self._warning: str | None = None
+
+    def begins(self, interval: float, deadline: float, backs_off: bool = False) -> None:
+        """Tell how often the wait looks and until when.
+
+        :param interval: The seconds between two looks.
+        :param deadline: In seconds since the epoch.
+        :param backs_off: Whether the interval grows.
+        """
+        every = f"{interval:g} s" if interval < 120 else _duration(interval)
+        at_first = " at first" if backs_off else ""
+        try:
+            until = f" until {datetime.fromtimestamp(deadline, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        except (OverflowError, ValueError):  # farther than any calendar
+            until = ""
+        self._log.info("Looks every %s%s%s", every, at_first, until)
 
     def found(self, wait: Wait, statuses: list[Status], now: float) -> list[Measure]:
         """Tell what a good look has found, and return its measures."""

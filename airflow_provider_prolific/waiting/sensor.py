@@ -110,6 +110,10 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
     def execute(self, context: Context) -> list[Status]:
         """Wait on the worker or, deferrable, look once here and hand over to the trigger."""
         self._begin()
+        now = time.time()
+        if self.deferrable or not self.reschedule or first_look_at(context) is None:
+            interval = max(self.poke_interval, MIN_POKE_INTERVAL_SECONDS)
+            self._journal.begins(interval, now + self._longest_wait(), bool(self.exponential_backoff))
         with self._softened():
             if self.deferrable:
                 return self._look_and_defer(context)
