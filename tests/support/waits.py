@@ -15,6 +15,8 @@ except (ImportError, AttributeError):  # before Airflow 3.2
     from airflow.exceptions import AirflowRescheduleException, TaskDeferred
 
 MODES = ("poke", "reschedule", "deferred")
+#: After which a wait that should have ended is taken for one that hangs.
+HANGS_AFTER_SECONDS = 60
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def event_of():
         async def wait():
             return [event.payload async for event in waiting.run()]
 
-        [event] = asyncio.run(wait())
+        [event] = asyncio.run(asyncio.wait_for(wait(), HANGS_AFTER_SECONDS))
         return json.loads(json.dumps(event))
 
     return run
