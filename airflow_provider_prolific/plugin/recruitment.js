@@ -124,9 +124,19 @@ function duration(milliseconds) {
   return seconds < 172800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} days`;
 }
 
+/** Return a time for people, in the time zone that they have chosen in Airflow. */
 function moment(time) {
-  const isToday = new Date(time).toDateString() === new Date().toDateString();
-  return new Date(time).toLocaleString([], isToday ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
+  let timeZone;
+  try {
+    timeZone = JSON.parse(localStorage.getItem("timezone")) ?? undefined;
+    new Intl.DateTimeFormat([], { timeZone });
+  } catch {
+    timeZone = undefined; // the browser's own
+  }
+  const say = (when, options) => new Date(when).toLocaleString([], { timeZone, ...options });
+  const [clock, day, year] = [{ hour: "numeric", minute: "2-digit" }, { month: "short", day: "numeric" }, { year: "numeric" }];
+  if (say(time, { ...day, ...year }) === say(Date.now(), { ...day, ...year })) return say(time, clock);
+  return say(time, { ...day, ...(say(time, year) === say(Date.now(), year) ? clock : year) });
 }
 
 // ---- What is shown: text nodes and attributes only, so nothing from a log is ever read as markup -----------------
@@ -214,12 +224,12 @@ function fillRow(row, { task, series, state, wait }, now) {
 
 function makeRow(task) {
   const row = element("tr", { role: "row" });
-  const labels = { task: null, subject: null, count: null, chart: null, full: "Full", growth: "Grew last", end: "Times out" };
+  const labels = { task: null, subject: null, count: null, chart: null, full: "Forecast", growth: "Grew last", end: "Times out" };
   for (const [name, label] of Object.entries(labels)) {
     row.append(element("td", label ? { role: "cell", class: name, "data-label": label } : { role: "cell", class: name }));
   }
   const mapped = task.map_index < 0 ? "" : ` [${task.rendered_map_index ?? task.map_index}]`;
-  row.firstChild.append(taskLink(task), mapped, element("small", {}, task.dag_display_name ?? task.dag_id));
+  row.firstChild.append(taskLink(task), element("span", { class: "label" }, mapped), element("small", {}, task.dag_display_name ?? task.dag_id));
   return row;
 }
 
