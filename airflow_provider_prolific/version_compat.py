@@ -9,6 +9,7 @@ Parts of Airflow that are not public and are used all the same, because nothing 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -55,6 +56,16 @@ def get_xcom(key: str, ti_key: Any) -> Any:
     return XCom.get_value(key=key, ti_key=ti_key)
 
 
+@cache
+def get_stats() -> Any:
+    """Return what takes Airflow's metrics."""
+    try:
+        from airflow.sdk.observability.stats import Stats
+    except ImportError:  # before Airflow 3.2
+        from airflow.stats import Stats
+    return Stats
+
+
 def first_look_at(context: Context) -> float | None:
     """Return when this try of a sensor in reschedule mode looked first (seconds since the epoch); before, ``None``."""
     ti: Any = context["ti"]
@@ -81,5 +92,6 @@ __all__ = [
     "Context",
     "PokeReturnValue",
     "first_look_at",
+    "get_stats",
     "get_xcom",
 ]

@@ -27,7 +27,7 @@ class ProlificPlugin(AirflowPlugin):
         return self._page[0]
 
     @cached_property
-    def external_views(self) -> list[dict[str, Any]]:
+    def external_views(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """What the UI shows in its menu."""
         return self._page[1]
 

@@ -35,6 +35,7 @@ from weakref import WeakKeyDictionary
 from asgiref.sync import sync_to_async
 
 from airflow_provider_prolific.exceptions import ProlificConnectionError
+from airflow_provider_prolific.waiting.metrics import Gauges
 
 if TYPE_CHECKING:
     from airflow_provider_prolific.hooks.prolific import ProlificHook
@@ -141,6 +142,7 @@ class SharedPoll:
         self.ways: dict[int, Callable[[ProlificHook], Any]] = {}  # how to ask, by breadth
         self.intervals: Counter[float] = Counter()
         self.grid = math.inf  # the shortest of them
+        self.gauges = Gauges()
         self._last: Look | None = None
         self._asks: list[_Ask] = []  # those under way, the newest last
         self._not_before = -math.inf

@@ -28,6 +28,7 @@ from airflow_provider_prolific.version_compat import (
     PokeReturnValue,
     first_look_at,
 )
+from airflow_provider_prolific.waiting.metrics import Gauges
 from airflow_provider_prolific.waiting.progress import Journal, Stall, describe_stall
 from airflow_provider_prolific.waiting.wait import Status, Wait
 
@@ -101,6 +102,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
     def _begin(self) -> None:
         """Forget what an earlier run saw: Airflow may run copies of one operator object."""
         self._journal = Journal(self.log)
+        self._gauges = Gauges()
         self._wait: Wait | None = None
         self._stall = Stall(self.stalled_after)
         self._statuses: list[Status] = []
@@ -154,6 +156,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
             self.note_first_look(context, answer, statuses)
         self._statuses = statuses
         self._journal.found(wait, statuses, time.monotonic())
+        self._gauges.found(statuses, time.monotonic())
         if stalled:
             raise ProlificStalledError(stalled)
         return PokeReturnValue(is_over, statuses if is_over else None)

@@ -163,9 +163,13 @@ class WaitTrigger(BaseTrigger):
         patience = LAST_LOOK_SECONDS if is_last else max(self.deadline - time.time(), 0)
         try:
             look = await poll.look(since, patience, breadth=wait.breadth, is_last=is_last)
-            return look.error or wait.judge(look.answer)
+            if look.error is not None:
+                return look.error
+            statuses = wait.judge(look.answer)
         except ProlificError as error:
             return error
+        poll.gauges.found(statuses, look.asked_at, asyncio.get_running_loop().call_soon)
+        return statuses
 
     def _lasting(self, error: Exception, poll: SharedPoll, waited: float) -> str | None:
         """Return in words why the wait ends with an error, or ``None`` if it goes on."""
