@@ -6,6 +6,7 @@ The rules that they share with other waits are shown in tests/unit/waiting.
 from __future__ import annotations
 
 import inspect
+from datetime import timedelta
 
 import pytest
 from waits import MODES
@@ -105,6 +106,18 @@ class TestArguments:
     @pytest.mark.parametrize("kind", SENSORS)
     def test_the_defaults_are_those_of_what_is_waited_for(self, kind):
         assert kind(task_id="wait", study_id="s1").wait().arguments() == kind.wait_class("s1").arguments()
+
+    def test_a_sensor_as_documented_counts_to_its_target_and_takes_what_there_is(self):
+        enough = ProlificSubmissionSensor(
+            task_id="enough_submissions",
+            study_id="64d000000000000000000001",
+            target_count=30,
+            if_ended="return",
+            stalled_after=timedelta(hours=2),
+            deferrable=True,
+        )
+
+        assert (enough.wait().target_count, enough.wait().if_ended, enough.stalled_after) == (30, "return", 7200)
 
     @pytest.mark.parametrize("rendered", ["None", "none", None])
     def test_a_target_that_is_rendered_to_nothing_is_all_places(self, rendered):
