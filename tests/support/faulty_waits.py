@@ -42,7 +42,7 @@ class FaultyWait:
     trigger: type[WaitTrigger]
     arguments: dict[str, Any]
     subject: str
-    target: int | None
+    target: int
     restarts: int = 0
     event: dict[str, Any] | None = None
     ended_at: float = 0.0
@@ -112,6 +112,7 @@ def judge(wait: FaultyWait, reached_at: float | None) -> str:
 
 def run_under_faults(
     emulator: Emulator,
+    capsys: pytest.CaptureFixture[str],
     waits: list[FaultyWait],
     rng: random.Random,
     judge: Callable[[FaultyWait], str],
@@ -119,8 +120,8 @@ def run_under_faults(
     path: str,
     stall: float,
     more: tuple[tuple[str, dict[str, Any], float], ...] = (),
-) -> str:
-    """Run waits to their ends while requests to a path are spoilt, judge each, and return a line for people.
+) -> None:
+    """Run waits to their ends while requests to a path are spoilt, judge each, and print a line for people.
 
     :param path: Which requests are hit.
     :param stall: How many seconds a slow answer takes.
@@ -136,9 +137,11 @@ def run_under_faults(
     requests = emulator.requests()
     hit = sum(request["fault"] is not None for request in requests) / len(requests)
     restarts = sum(wait.restarts for wait in waits)
+    with capsys.disabled():
+        print(f"\n{path}, {len(waits)} waits: {dict(outcomes)};", end=" ")
+        print(f"{len(requests)} requests, {hit:.0%} hit; {restarts} restarts")
     assert sum(outcomes.values()) == len(waits)
     assert outcomes["success"] >= len(waits) / 5
     assert outcomes["timeout"] >= len(waits) / 20
     assert 0.25 <= hit <= 0.42
     assert restarts >= len(waits) / 10
-    return f"{len(waits)} waits: {dict(outcomes)}; {len(requests)} requests, {hit:.0%} hit; {restarts} restarts"
