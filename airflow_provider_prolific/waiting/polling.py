@@ -173,7 +173,7 @@ class SharedPoll:
         While a ``Retry-After`` has not passed the last answer, a failure, is returned whatever its age.
 
         :param since: The loop's time, past or to come; a failure is taken only if it is also young.
-        :param patience: Seconds after which to give up; if another one asks, up to `PATIENCE_CHECK_SECONDS` later.
+        :param patience: Seconds after which to give up; if another one asks, `PATIENCE_CHECK_SECONDS` sooner or later.
         :param breadth: How much the answer must hold.
         :param is_last: Do not wait for an ask that began before ``since``, but ask beside it.
         :raises ProlificConnectionError: there was no answer by then.
@@ -182,6 +182,7 @@ class SharedPoll:
         now = loop.time()
         give_up_at = now + patience
         failure_since = max(since, now - FAILURE_SHARED_SECONDS)
+        waited_for: list[_Ask] = []
         try:
             while True:
                 if now >= since:
@@ -190,10 +191,12 @@ class SharedPoll:
                         wanted = since if last.error is None else failure_since
                         if last.asked_at >= wanted or now < self._not_before:
                             return last
-                    if now >= give_up_at:
-                        raise self._silence(patience, self._asks)
+                    # Many may have one deadline: those who have waited in vain do not ask one after another.
+                    if give_up_at - now <= (min(patience / 10, PATIENCE_CHECK_SECONDS) if waited_for else 0):
+                        raise self._silence(patience, waited_for or self._asks)
                     if not self._asks or (is_last and self._asks[-1].asked_at < since):
                         return await self._ask(give_up_at - now)
+                    waited_for = [*self._asks]
                 await self._turn(since, now)
                 now = loop.time()
         finally:

@@ -104,6 +104,7 @@ def test_look_that_hangs_over_the_deadline_ends_as_an_error(
 
     assert {event["status"] for event in events} == {"error"}
     assert all("did not answer within" in event["message"] for event in events)
+    assert prolific_emulator.request_count() <= 3  # a look, the last look, and at most one more
     assert time.monotonic() - started < 12 + PATIENCE_CHECK_SECONDS
 
 
