@@ -306,7 +306,7 @@ class TestKeptConnections:
             await until(lambda: len(server.seen) >= 3)
             await cancel(*waits[:2])
             assert {*poll_threads()} - others
-            assert server.open_connections == 1
+            assert server.open_connections >= 1
             await cancel(waits[2])
             await until(lambda: not {*poll_threads()} - others)
             await until(lambda: server.open_connections == 0)
