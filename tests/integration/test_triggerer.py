@@ -21,7 +21,7 @@ from airflow_provider_prolific.waiting import polling
 from airflow_provider_prolific.waiting import trigger as rules
 
 #: What may pass on a busy machine between two things that follow each other at once.
-BUSY_SECONDS = 10.0
+BUSY_SECONDS = 25.0
 
 
 @pytest.fixture
