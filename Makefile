@@ -64,11 +64,13 @@ emulator: $(VENV)/.ready
 	@$(VENV)/bin/python -m airflow_provider_prolific.emulator
 .PHONY: emulator
 
-## lint            ruff and mypy
+## lint            ruff, mypy and bandit; mypy and pyright over the example DAGs, as a user would run them
 lint: $(VENV)/.ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy --strict example_dags
+	$(VENV)/bin/basedpyright --pythonpath $(VENV)/bin/python
 	$(VENV)/bin/bandit --quiet --severity-level medium --recursive airflow_provider_prolific
 .PHONY: lint
 

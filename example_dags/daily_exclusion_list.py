@@ -8,7 +8,7 @@ from airflow_provider_prolific.operators.participants import ProlificSyncPartici
 try:
     from airflow.sdk import dag, task
 except ImportError:  # Airflow 2.11
-    from airflow.decorators import dag, task
+    from airflow.decorators import dag, task  # type: ignore[attr-defined, no-redef]
 
 
 @dag(schedule=None, tags=["prolific"])

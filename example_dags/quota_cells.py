@@ -10,7 +10,7 @@ from airflow_provider_prolific.sensors.participant_groups import ProlificPartici
 try:
     from airflow.sdk import dag, task
 except ImportError:  # Airflow 2.11
-    from airflow.decorators import dag, task
+    from airflow.decorators import dag, task  # type: ignore[attr-defined, no-redef]
 
 
 @dag(schedule=None, tags=["prolific"])

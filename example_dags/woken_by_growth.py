@@ -38,10 +38,11 @@ def woken_by_growth() -> None:
     @task(multiple_outputs=False)  # Airflow 3.0 cannot store null as an XCom of its own
     def read_event(triggering_asset_events: Any = None) -> dict[str, Any]:
         [*_, event] = triggering_asset_events[screened_participants]
-        return event.extra["payload"]
+        payload: dict[str, Any] = event.extra["payload"]
+        return payload
 
     @task
-    def load_new_members(event: dict[str, Any]) -> int:
+    def load_new_members(event: Any) -> int:
         from airflow_provider_prolific.hooks.prolific import ProlificHook
 
         with ProlificHook() as hook:
