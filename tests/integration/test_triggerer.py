@@ -46,6 +46,14 @@ async def wait(seconds: float, target: int = 10, **arguments: Any) -> dict[str, 
     raise AssertionError("a trigger ended without an event")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def imported() -> None:
+    """Wait once beforehand: what the first look imports takes seconds on a busy machine."""
+    with pytest.MonkeyPatch.context() as patch, ListingServer(count=50) as server:
+        patch.setenv("AIRFLOW_CONN_PROLIFIC_DEFAULT", server.connection_json())
+        assert asyncio.run(wait(60))["status"] == "success"
+
+
 async def until(condition: Callable[[], Any], seconds: float = BUSY_SECONDS) -> None:
     end = time.monotonic() + seconds
     while not condition():
