@@ -1,0 +1,34 @@
+"""Waits to be looked at: three that grow, one that stalls, one per quota cell, and names that are not harmless."""
+
+from datetime import timedelta
+
+from airflow.sdk import dag
+
+from airflow_provider_prolific.sensors.participant_groups import ProlificParticipantGroupSensor
+from airflow_provider_prolific.sensors.studies import ProlificSubmissionSensor
+
+WAIT = {"deferrable": True, "poke_interval": 2, "timeout": timedelta(days=14)}
+
+
+@dag(schedule=None)
+def recruiting():
+    ProlificParticipantGroupSensor(task_id="screened", participant_group="Screened adults", target_count=400, **WAIT)
+    ProlificParticipantGroupSensor(
+        task_id="two_waves",
+        targets={"Wave 1 completed": 300, "Exclusion list": 60},
+        **WAIT | {"timeout": timedelta(minutes=3)},
+    )
+    ProlificSubmissionSensor(task_id="answers", study_id="64d000000000000000000002", target_count=120, **WAIT)
+    ProlificParticipantGroupSensor(task_id="stands_still", participant_group="Nobody joins", target_count=80, **WAIT)
+    ProlificParticipantGroupSensor.partial(
+        task_id="cell_full", map_index_template="{{ task.participant_group }}", **WAIT
+    ).expand_kwargs(
+        [
+            {"participant_group": "Quota: women 18-39", "target_count": 90},
+            {"participant_group": "Quota: men 40+", "target_count": 70},
+            {"participant_group": "<script>document.title='owned'</script>", "target_count": 50},
+        ]
+    )
+
+
+recruiting()
