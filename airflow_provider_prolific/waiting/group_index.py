@@ -133,7 +133,6 @@ def _absence(key: str) -> str:
 
 
 def composed(name: str) -> str:
-    """Return a name in the form in which names are compared."""
     """Return a name in the form in which names are compared: "Día" is one name, however it was typed."""
     return unicodedata.normalize("NFC", name)
 

@@ -472,7 +472,7 @@ class TestSecrets:
         assert failure.value.__cause__ is failure.value.__context__ is None
 
 
-SMALL_LIMITS = {"attempt_seconds": 5, "body_bytes": 2**20, "memory_bytes": 24 * 2**20, "listing_seconds": 5}
+SMALL_LIMITS = {"attempt_seconds": 30, "body_bytes": 2**20, "memory_bytes": 24 * 2**20, "listing_seconds": 30}
 #: Sends a request with limits, and prints how much more memory the process took for it.
 MEASURE = r"""
 import json, logging, re, sys

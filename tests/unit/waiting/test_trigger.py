@@ -517,7 +517,7 @@ class TestTime:
         jar.fails(429, Retry_After="60")
         begun = time.monotonic()
 
-        event = event_of(trigger(0.2))
+        event = event_of(trigger(3))
 
         assert time.monotonic() - begun < 30
         assert event["status"] == "error"
