@@ -146,6 +146,14 @@ class TestGet:
 
         assert PERSON not in str(failure.value)
 
+    def test_an_answer_that_is_not_json_is_not_quoted_either(self, api, hook):
+        api.get(f"{URL}u1/", body=f"<html>{PERSON}</html>")
+
+        with pytest.raises(ProlificResponseError) as failure:
+            hook.get_submission("u1")
+
+        assert PERSON not in str(failure.value)
+
 
 class TestCounts:
     def test_statuses_are_spelled_in_one_way(self, api, hook):

@@ -64,9 +64,10 @@ class TestList:
         assert run.log == ["info: Study s1 has 0 submissions (none); 0 of them are listed"]
 
     def test_a_status_cannot_forge_a_line_of_the_log(self, listed, run):
-        listed(row("u1", "APPROVED\n2026 ERROR forged"))
+        listed(row("u1", "APPROVED\n2026 ERROR \x1b[31mforged" + "x" * 900))
 
-        assert "\n" not in run.log[0]
+        assert run.log[0].isprintable()
+        assert len(run.log[0]) < 200
 
     def test_a_study_that_does_not_exist_is_an_error(self, api, run):
         api.get(URL, status=404)
