@@ -64,7 +64,7 @@ def assert_is_a_connection(line: str) -> None:
     assert connection.conn_type == "prolific"
     assert connection.password == "YOUR-TOKEN"
     assert connection.extra_dejson == {"workspace_id": "YOUR-WORKSPACE"}
-    assert not connection.host
+    assert connection.host in ("", None, "http://127.0.0.1")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
