@@ -240,6 +240,7 @@ const setText = (selector, text) => {
 const waits = new Map(); // by task and try
 const rows = new Map(); // by task, try and thing that is waited for
 let page = 0;
+let canContinue = true; // whether Airflow reads on in a log where it stopped
 let isRefreshing = false;
 let isStale = false; // the person has turned the page meanwhile
 let timer = null;
@@ -291,15 +292,22 @@ async function readLog(task) {
   const wait = waits.get(task.key);
   const path = ["dags", task.dag_id, "dagRuns", task.dag_run_id, "taskInstances", task.task_id, "logs", task.try_number];
   const query = [["map_index", task.map_index], ["full_content", "false"]];
-  if (wait.token) query.push(["token", wait.token]); // only what came since
+  const isContinued = wait.token && canContinue;
+  if (isContinued) query.push(["token", wait.token]); // only what came since
   try {
     const log = await ask(path.map(encodeURIComponent).join("/"), query);
     wait.read(Array.isArray(log.content) ? log.content : []);
     wait.token = log.continuation_token ?? "";
     wait.isRead = true;
   } catch (error) {
-    if (![403, 404].includes(error.status)) throw error;
-    wait.isRead = error.status === 404; // what the user may not read does not appear
+    if (error.status === 500 && isContinued) {
+      canContinue = false; // Airflow 3.2 fails on its own tokens
+      await readLog(task);
+    } else if (![403, 404].includes(error.status)) {
+      throw error;
+    } else {
+      wait.isRead = error.status === 404; // what the user may not read does not appear
+    }
   }
 }
 

@@ -26,6 +26,7 @@ class PlayedAirflow:
         self.logs: dict[str, list[tuple[float, str]]] = {}  # of each task, seconds ago and line
         self.status = 200
         self.log_status: dict[str, int] = {}
+        self.fails_on_tokens = False
         self.asked: list[str] = []
         page.route(f"{HOME}prolific/recruitment", self._serve)
         page.route(f"{HOME}api/**", self._answer)
@@ -57,7 +58,8 @@ class PlayedAirflow:
                 for ago, line in lines
             ]
             log = {"content": content, "continuation_token": str(len(self.logs[task_id]))}
-            route.fulfill(status=self.log_status.get(task_id, 200), json=log)
+            status = 500 if self.fails_on_tokens and "token" in query else self.log_status.get(task_id, 200)
+            route.fulfill(status=status, json=log)
 
 
 @pytest.fixture
@@ -271,6 +273,19 @@ def test_only_what_is_new_in_a_log_is_asked_for(show: Callable[[], Page], airflo
     expect(page.get_by_role("row", name="grows")).to_contain_text("21 of 100")
 
     assert "token=2" in airflow.asked[-1]
+
+
+def test_a_log_is_read_as_a_whole_where_airflow_cannot_go_on_in_it(
+    show: Callable[[], Page], airflow: PlayedAirflow
+) -> None:
+    airflow.fails_on_tokens = True
+    for name in ("grows", "other"):
+        airflow.wait(name, *progress("g", 100, (3000, 10), (5, 20)))
+    page = show()
+    airflow.logs["grows"].append((0, "'g' has 21 of 100 (21%)"))
+
+    expect(page.get_by_role("row", name="grows")).to_contain_text("21 of 100")
+    assert [asked for asked in airflow.asked[-2:] if "token" in asked] == []
 
 
 # -- whom it asks -----------------------------------------------------------------------------------------------------
