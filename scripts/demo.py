@@ -40,6 +40,8 @@ def main() -> None:
         dags.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / "example_dags" / f"{DAG_ID}.py", dags)
         with RealAirflow(home, dags, **settings) as airflow:
+            if not version("apache-airflow").startswith(("2.", "3.0.")):
+                print(f"Open {airflow.url}/plugin/recruitment to watch it")
             run_id = f"demo_{datetime.now(UTC):%Y%m%dT%H%M%S}"
             group_id = emulator.group_id(GROUP)
             emulator.set_group(group_id, participant_count=0, growth_per_second=0)

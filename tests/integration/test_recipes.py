@@ -51,6 +51,28 @@ with DAG("recipe", schedule=None, start_date=datetime(2026, 1, 1)) as dag:
 """
 )
 
+STALLED = (
+    HEAD
+    + """
+from typing import Any
+STALLED_AFTER_HOURS = 2 / 3600
+
+def tell_people(context: Any) -> None:
+    print(f"Stalled: {context['exception']}")
+
+with DAG("recipe", schedule=None, start_date=datetime(2026, 1, 1), default_args={"poke_interval": 1}) as dag:
+    ProlificParticipantGroupSensor(
+        task_id="enough",
+        participant_group="Wave 1 completed",
+        target_count=50,
+        stalled_after=timedelta(hours=STALLED_AFTER_HOURS),
+        retries=1,
+        retry_delay=timedelta(0),
+        on_retry_callback=tell_people,
+    )
+"""
+)
+
 DEADLINE = """
 from datetime import datetime, timedelta
 from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference
@@ -85,6 +107,17 @@ def test_union_of_groups(prolific: Emulator, run_dag: Callable[..., Any]) -> Non
     wanted = {participant_id for group_id in groups for participant_id in prolific.members(group_id)}
     assert run.xcom("fill_union") == len(wanted)
     assert wanted <= prolific.members(prolific.group_id("Exclusion list")).keys()
+
+
+def test_people_are_told_of_a_stalled_wait_that_goes_on(
+    prolific: Emulator, run_dag: Callable[..., Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = run_dag(STALLED)
+
+    assert run.task_state("enough") == "failed"
+    assert capfd.readouterr().out.count("Stalled: no growth for 2 s") == 1
+    looks = [request for request in prolific.requests() if "/participants/" not in request["path"]]
+    assert looks[-1]["time"] - looks[0]["time"] >= 2 * 2 - 0.1
 
 
 @pytest.mark.skipif(version("apache-airflow") < "3.1", reason="Airflow has it from 3.1 on")
