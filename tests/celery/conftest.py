@@ -1,14 +1,16 @@
-"""An Airflow as it runs in production: CeleryExecutor, Redis, PostgreSQL, two workers and two triggerers."""
+"""Airflows as they run in production: on PostgreSQL; with CeleryExecutor, Redis, two workers and two triggerers."""
 
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 import pytest
+from hostile_waits import DAG_FILE as HOSTILE_DAG
+from hostile_waits import HostileAnswers
 from real_airflow import RealAirflow
 from servers import postgresql, redis
 
@@ -23,7 +25,32 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that also then nothing is left running
 
 
-class CeleryAirflow(RealAirflow):
+class PostgresqlAirflow(RealAirflow):
+    """
+    Airflow on PostgreSQL.
+
+    :param database: The address of a PostgreSQL database, without ``postgresql://``.
+    """
+
+    def __init__(
+        self, home: Path, dags_folder: Path, database: str, *, components: Sequence[str] | None = None, **settings: str
+    ) -> None:
+        super().__init__(
+            home,
+            dags_folder,
+            components=components,
+            AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"postgresql+psycopg2://{database}",
+            **settings,
+        )
+        self.database_url = f"postgresql://{database}"
+
+    def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with closing(psycopg2.connect(self.database_url)) as connection, connection.cursor() as cursor:
+            cursor.execute(sql.replace("?", "%s"), parameters)
+            return cursor.fetchall()
+
+
+class CeleryAirflow(PostgresqlAirflow):
     """
     Airflow on CeleryExecutor.
 
@@ -35,9 +62,9 @@ class CeleryAirflow(RealAirflow):
         super().__init__(
             home,
             dags_folder,
+            database,
             components=["api-server", "scheduler", "dag-processor"],
             AIRFLOW__CORE__EXECUTOR="CeleryExecutor",
-            AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"postgresql+psycopg2://{database}",
             AIRFLOW__CELERY__BROKER_URL=broker,
             AIRFLOW__CELERY__RESULT_BACKEND=f"db+postgresql+psycopg2://{database}",
             AIRFLOW__CELERY__WORKER_CONCURRENCY="2",
@@ -46,7 +73,6 @@ class CeleryAirflow(RealAirflow):
             AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD="12",
             **settings,
         )
-        self.database_url = f"postgresql://{database}"
         self.triggerer_names: dict[int, str] = {}
 
     def start(self) -> None:
@@ -63,11 +89,6 @@ class CeleryAirflow(RealAirflow):
     def _new_triggerer(self) -> int | None:
         jobs = {job_id for (job_id,) in self.query("SELECT id FROM job WHERE job_type = 'TriggererJob'")}
         return next(iter(jobs - set(self.triggerer_names)), None)
-
-    def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        with closing(psycopg2.connect(self.database_url)) as connection, connection.cursor() as cursor:
-            cursor.execute(sql.replace("?", "%s"), parameters)
-            return cursor.fetchall()
 
     def output(self, component: str) -> str:
         """Return what a component has printed."""
@@ -102,5 +123,31 @@ def airflow(prolific_emulator: Emulator, tmp_path: Path) -> Iterator[CeleryAirfl
         postgresql() as database,
         redis() as broker,
         CeleryAirflow(tmp_path / "home", dags, database, broker, **settings) as airflow,
+    ):
+        yield airflow
+
+
+@pytest.fixture
+def hostile() -> Iterator[HostileAnswers]:
+    with HostileAnswers() as hostile:
+        yield hostile
+
+
+@pytest.fixture
+def airflow_on_postgresql(
+    prolific_emulator: Emulator, hostile: HostileAnswers, tmp_path: Path
+) -> Iterator[PostgresqlAirflow]:
+    """One triggerer, and no Celery."""
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    (dags / "hostile.py").write_text(HOSTILE_DAG)
+    settings = {
+        "AIRFLOW_CONN_PROLIFIC_DEFAULT": prolific_emulator.connection_json(),
+        "AIRFLOW_CONN_HOSTILE": hostile.connection_json(),
+        "AIRFLOW__CORE__PARALLELISM": "4",
+    }
+    with (
+        postgresql() as database,
+        PostgresqlAirflow(tmp_path / "home", dags, database, **settings) as airflow,
     ):
         yield airflow

@@ -10,7 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from hostile_waits import DAG_FILE as HOSTILE_DAG
+from hostile_waits import HostileAnswers, check_that_they_harm_nobody
 from real_airflow import AIRFLOW_2, RealAirflow
+from workspaces import Workspaces, listing_of_count
 
 from airflow_provider_prolific.emulator import Emulator
 from airflow_provider_prolific.version_compat import HAS_EVENT_TRIGGERS
@@ -35,6 +38,13 @@ for count in (20, 200):
             task_id="wait", participant_group="Filling", deferrable=True, poke_interval=5, timeout=900
         ).expand(target_count=[100] * count)
 
+for count in (6, 30):
+    with DAG(f"gates_{count}", schedule=None, start_date=datetime(2026, 1, 1), max_active_tasks=count):
+        ProlificParticipantGroupSensor.partial(
+            task_id="wait", participant_group="pg", target_count=50, prolific_conn_id="gates",
+            deferrable=True, poke_interval=5, timeout=900
+        ).expand(filter=[{"workspace_id": f"{count}_{number}"} for number in range(count)])
+
 # Airflow itself may lose a task that it reschedules within a few seconds, so looks are far apart here.
 with DAG("modes", schedule=None, start_date=datetime(2026, 1, 1), default_args={"poke_interval": 12}):
     for name, mode in (("reschedule", dict(mode="reschedule")), ("deferred", dict(deferrable=True))):
@@ -43,22 +53,42 @@ with DAG("modes", schedule=None, start_date=datetime(2026, 1, 1), default_args={
         )
         for end, soft_fail in (("late", False), ("late_soft", True)):
             ProlificParticipantGroupSensor(
-                task_id=f"{name}_{end}", participant_group="Filling", target_count=99, timeout=6,
+                task_id=f"{name}_{end}", participant_group="Filling", target_count=99, timeout=20,
                 soft_fail=soft_fail, **mode
             )
 """
 
 
 @pytest.fixture(scope="module")
+def hostile() -> Iterator[HostileAnswers]:
+    with HostileAnswers() as hostile:
+        yield hostile
+
+
+@pytest.fixture(scope="module")
+def gates() -> Iterator[Workspaces]:
+    """Workspaces whose group fills up between the first look at it and the second."""
+    with Workspaces(lambda workspace_id, number: listing_of_count(0 if number == 1 else 50)) as gates:
+        yield gates
+
+
+@pytest.fixture(scope="module")
 def airflow(
-    prolific_emulator_process: Emulator, tmp_path_factory: pytest.TempPathFactory, migrated_database: Path
+    prolific_emulator_process: Emulator,
+    hostile: HostileAnswers,
+    gates: Workspaces,
+    tmp_path_factory: pytest.TempPathFactory,
+    migrated_database: Path,
 ) -> Iterator[RealAirflow]:
     folder = tmp_path_factory.mktemp("airflow")
     dags = folder / "dags"
     dags.mkdir()
     (dags / "waits.py").write_text(DAGS)
+    (dags / "hostile.py").write_text(HOSTILE_DAG)
     settings = {
         "AIRFLOW_CONN_PROLIFIC_DEFAULT": prolific_emulator_process.connection_json(),
+        "AIRFLOW_CONN_HOSTILE": hostile.connection_json(),
+        "AIRFLOW_CONN_GATES": gates.connection_json(),
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2",  # how soon a file that is added later is found
         "WAREHOUSE": str(folder / "warehouse.sqlite"),
@@ -87,6 +117,25 @@ def test_waits_end_alike_in_reschedule_and_deferred_mode(prolific_emulator: Emul
     assert values == 2 * [
         [{"id": group_id, "name": "Filling", "participant_count": 20, "target_count": 20, "reached": True}]
     ]
+
+
+def test_answers_that_no_database_takes_harm_no_wait(
+    prolific_emulator: Emulator, airflow: RealAirflow, hostile: HostileAnswers
+) -> None:
+    check_that_they_harm_nobody(airflow, prolific_emulator, hostile)
+
+
+@pytest.mark.skipif(AIRFLOW_2, reason="with SQLite Airflow 2.11 runs one task at a time")
+@pytest.mark.skipif(version("apache-airflow").startswith("3.0."), reason="so many tasks lock Airflow 3.0's SQLite")
+@pytest.mark.parametrize("count", [6, pytest.param(30, marks=pytest.mark.full)])
+def test_gates_that_open_at_the_triggers_first_look_fail_no_task(
+    count: int, airflow: RealAirflow, gates: Workspaces
+) -> None:
+    airflow.trigger(f"gates_{count}", "one")
+    airflow.wait_for_run(f"gates_{count}", "one", seconds=400)
+
+    assert list(airflow.task_states(f"gates_{count}", "one").values()) == ["success"] * count
+    assert {gates.requests[f"{count}_{number}"] for number in range(count)} == {2}
 
 
 @pytest.mark.skipif(AIRFLOW_2, reason="with SQLite Airflow 2.11 runs one task at a time")
