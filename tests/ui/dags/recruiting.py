@@ -1,4 +1,4 @@
-"""Waits to be looked at: three that grow, one that stalls, one per quota cell, and names that are not harmless."""
+"""Waits to be looked at: three that grow, one that stalls, one per quota cell; and one for a hostile name."""
 
 from datetime import timedelta
 
@@ -26,9 +26,17 @@ def recruiting():
         [
             {"participant_group": "Quota: women 18-39", "target_count": 90},
             {"participant_group": "Quota: men 40+", "target_count": 70},
-            {"participant_group": "<script>document.title='owned'</script>", "target_count": 50},
         ]
     )
 
 
+@dag(schedule=None)
+def hostile_name():
+    name = "<script>document.title='owned'</script>"
+    ProlificParticipantGroupSensor.partial(task_id="wait", map_index_template=name, **WAIT).expand_kwargs(
+        [{"participant_group": name, "target_count": 50}]
+    )
+
+
 recruiting()
+hostile_name()
