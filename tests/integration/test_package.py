@@ -86,6 +86,7 @@ def test_wheel_holds_the_package_and_nothing_else(distributions: Path) -> None:
 
     assert "airflow_provider_prolific/py.typed" in names
     assert "airflow_provider_prolific/emulator/seed.toml" in names
+    assert {f"airflow_provider_prolific/plugin/recruitment.{kind}" for kind in ("html", "css", "js")} <= set(names)
     assert {name.split("/")[0] for name in names} == {
         "airflow_provider_prolific",
         f"airflow_provider_prolific-{__version__}.dist-info",

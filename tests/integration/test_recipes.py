@@ -40,9 +40,7 @@ def fill_union(names: list[str], union: str) -> int:
 
     with ProlificHook() as hook:
         groups = {group["name"]: group["id"] for group in hook.list_participant_groups()}
-        members = {
-            member["participant_id"] for name in names for member in hook.list_participants(groups[name])
-        }
+        members = {member["participant_id"] for name in names for member in hook.list_participants(groups[name])}
         hook.add_participants(groups[union], members)
     return len(members)
 

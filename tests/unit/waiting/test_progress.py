@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from unittest.mock import Mock
 
 import pytest
 
@@ -109,6 +110,28 @@ def test_what_has_no_numbers_is_told_when_its_words_change():
 
     assert progress.line([Measure("study is ACTIVE")], 60) is None
     assert progress.line([Measure("study is PAUSED")], 120) == "study is PAUSED"
+
+
+class TestBeginning:
+    """The line with which a wait begins: how often it looks, and until when."""
+
+    @pytest.mark.parametrize(
+        ("interval", "deadline", "backs_off", "line"),
+        [
+            (60, MORNING, False, "Looks every 60 s until 2026-03-02 10:00:00 UTC"),
+            (0.5, MORNING, False, "Looks every 0.5 s until 2026-03-02 10:00:00 UTC"),
+            (600, MORNING + 59, False, "Looks every 10 min until 2026-03-02 10:00:59 UTC"),
+            (3 * DAY, MORNING, True, "Looks every 3 days at first until 2026-03-02 10:00:00 UTC"),
+            (60, float("inf"), False, "Looks every 60 s"),
+            (60, 1e15, False, "Looks every 60 s"),
+        ],
+    )
+    def test_it_says_how_often_it_looks_and_until_when(self, interval, deadline, backs_off, line):
+        log = Mock()
+        Journal(log).begins(interval, deadline, backs_off)
+
+        message, *arguments = log.info.call_args.args
+        assert message % tuple(arguments) == line
 
 
 class TestStall:

@@ -9,6 +9,7 @@ import copy
 import inspect
 import json
 import math
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -468,6 +469,29 @@ class TestOnTheWorker:
             task.execute(context)
         with pytest.raises(AirflowSensorTimeout):
             task.execute(context)
+
+    @pytest.mark.parametrize("mode", [{}, {"mode": "reschedule"}, {"deferrable": True}], ids=str)
+    def test_the_log_begins_with_how_often_it_looks_and_until_when(
+        self, jar, connection, sensor, reschedule_context, record_log, mode
+    ):
+        recorded = record_log(jar_wait.JarSensor)
+        jar.holds(300)
+        sensor(timeout=3600, **mode).execute(reschedule_context())
+
+        in_an_hour = datetime.now(UTC) + timedelta(hours=1)
+        first = recorded.lines[0]
+        assert re.fullmatch(r"info: Looks every 60 s until 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC", first)
+        until = datetime.strptime(first[-23:], "%Y-%m-%d %H:%M:%S %Z").replace(tzinfo=UTC)
+        assert abs(until - in_an_hour) < timedelta(minutes=1)
+
+    def test_a_rescheduled_wait_says_so_at_its_first_look_only(
+        self, jar, connection, sensor, reschedule_context, record_log
+    ):
+        recorded = record_log(jar_wait.JarSensor)
+        jar.holds(300)
+        sensor(mode="reschedule").execute(reschedule_context(datetime.now(UTC) - timedelta(seconds=61)))
+
+        assert recorded.of_level("info") == ["info: red has 300 of 300"]
 
     def test_a_task_that_runs_again_tells_its_progress_again(self, jar, connection, sensor, record_log):
         recorded = record_log(jar_wait.JarSensor)
