@@ -140,7 +140,7 @@ def wait_in_process(
         client = EmulatorClient(url)
         fired_at: dict[int, float] = {}
         tasks = await start(make_triggers(case, targets), case.interval, fired_at)
-        await asyncio.sleep(case.interval * 1.5)  # ours look first an interval after their start
+        await asyncio.sleep(case.interval * 2.5)  # ours look first up to two intervals after their start
         requests = await asyncio.to_thread(client.request_count)
         began, cpu = time.monotonic(), time.process_time()
         await asyncio.sleep(case.interval * case.beats)

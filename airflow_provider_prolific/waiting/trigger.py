@@ -16,9 +16,11 @@ from airflow_provider_prolific.waiting.polling import Question, SharedPoll, shar
 from airflow_provider_prolific.waiting.progress import Journal, Stall
 from airflow_provider_prolific.waiting.wait import Status, Wait
 
-#: The worker has just looked when a wait is handed over: how long the first look here waits at most, in seconds. A
-#: gate that opens sooner may find Airflow's scheduler still busy with the worker's end, and be marked as failed.
+#: The worker has just looked when a wait is handed over: how long the first look here waits at most, in seconds.
 FIRST_LOOK_SECONDS = 10.0
+#: How long it waits if two intervals are as long. Airflow's scheduler hears of the worker's end up to 5 seconds later
+#: (``[workers] min_heartbeat_interval``), and marks a task that has been resumed by then as failed.
+SETTLED_SECONDS = 8.0
 #: How long after the deadline the last look may still be answered, in seconds.
 LAST_LOOK_SECONDS = 15.0
 #: How old the answer may be on which a wait ends at its deadline, in seconds.
@@ -156,7 +158,8 @@ class WaitTrigger(BaseTrigger):
     def _first_pause(self, pace: Pace) -> float:
         """Return the seconds before the first look: the worker has just looked, and the API may have named a time."""
         asked_for = 0 if self.not_before is None else min(self.not_before - time.time(), MAX_NOT_BEFORE_SECONDS)
-        return min(max(min(pace.beat, FIRST_LOOK_SECONDS), asked_for), self.deadline - time.time())
+        settled = min(max(pace.beat, SETTLED_SECONDS), 2 * pace.beat, FIRST_LOOK_SECONDS)
+        return min(max(settled, asked_for), self.deadline - time.time())
 
     async def _look(self, poll: SharedPoll, since: float, wait: Wait, is_last: bool) -> list[Status] | Exception:
         """Return what a look says, or why it says nothing."""

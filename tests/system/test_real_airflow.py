@@ -127,8 +127,7 @@ def test_answers_that_no_database_takes_harm_no_wait(
 
 @pytest.mark.skipif(AIRFLOW_2, reason="with SQLite Airflow 2.11 runs one task at a time")
 @pytest.mark.skipif(version("apache-airflow").startswith("3.0."), reason="so many tasks lock Airflow 3.0's SQLite")
-@pytest.mark.full  # Airflow itself still marks one of many as failed now and then, on a machine with other work
-@pytest.mark.parametrize("count", [6, 30])
+@pytest.mark.parametrize("count", [6, pytest.param(30, marks=pytest.mark.full)])
 def test_gates_that_open_at_the_triggers_first_look_fail_no_task(
     count: int, airflow: RealAirflow, gates: Workspaces
 ) -> None:

@@ -426,8 +426,8 @@ class TestTime:
         assert event["status"] in ("success", "timeout")  # whether the answer is young enough to be the last
         assert len(jar.requests) <= 2
 
-    @pytest.mark.parametrize(("interval", "pause"), [(3600, 10), (4, 4), (0, 0.1)])
-    def test_the_first_look_is_at_the_next_beat_but_soon_for_the_worker_has_just_looked(
+    @pytest.mark.parametrize(("interval", "pause"), [(3600, 10), (9, 9), (5, 8), (4, 8), (3, 6), (0, 0.2)])
+    def test_the_first_look_leaves_airflow_the_time_to_hear_of_the_workers_end(
         self, jar, connection, trigger, event_of, monkeypatch, interval, pause
     ):
         slept = []
