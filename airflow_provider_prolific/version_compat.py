@@ -21,11 +21,15 @@ if TYPE_CHECKING:
 else:
     try:
         from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator, Context, PokeReturnValue
+
+        HAS_EVENT_TRIGGERS = True
     except ImportError:  # Airflow 2.11
         from airflow.models.baseoperator import BaseOperator
         from airflow.models.baseoperatorlink import BaseOperatorLink
         from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
         from airflow.utils.context import Context
+
+        HAS_EVENT_TRIGGERS = False
     try:
         from airflow.sdk import BaseHook
     except (ImportError, AttributeError):  # before Airflow 3.1
@@ -34,14 +38,15 @@ else:
         from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, AirflowTaskTimeout
     except (ImportError, AttributeError):  # before Airflow 3.2
         from airflow.exceptions import AirflowSensorTimeout, AirflowSkipException, AirflowTaskTimeout
-    try:
-        from airflow.triggers.base import BaseEventTrigger
 
-        HAS_EVENT_TRIGGERS = True
-    except ImportError:  # Airflow 2.11
-        from airflow.triggers.base import BaseTrigger as BaseEventTrigger
+    def __getattr__(name: str) -> Any:
+        """Import what only triggers need, and what costs a DAG file without them as much as all our modules."""
+        if name != "BaseEventTrigger":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from airflow.triggers import base
 
-        HAS_EVENT_TRIGGERS = False
+        return base.BaseEventTrigger if HAS_EVENT_TRIGGERS else base.BaseTrigger
+
 
 #: What Airflow says to a task whose trigger did not fire in time: 2.11, then 3.x.
 DEFER_TIMEOUT_REASONS = ("Trigger/execution timeout", "Trigger timeout")

@@ -5,7 +5,6 @@ Pure: it knows neither Airflow nor HTTP, and asks of a group no more than its ``
 
 from __future__ import annotations
 
-import difflib
 import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -108,6 +107,8 @@ class GroupIndex:
             for group in islice(self._live(), MAX_COMPARED)
             if len(look := _look(group["name"])) <= MAX_COMPARED_LENGTH
         }
+        import difflib  # it costs a DAG file as much as the rest of this module
+
         close = difflib.get_close_matches(_look(key)[:MAX_COMPARED_LENGTH], names, MAX_SUGGESTIONS, cutoff=0.75)
         return [names[look] for look in close]
 

@@ -8,12 +8,14 @@ import sys
 
 import pytest
 
-MODULES = [
-    "airflow_provider_prolific.operators.participant_groups",
-    "airflow_provider_prolific.operators.participants",
-    "airflow_provider_prolific.sensors.participant_groups",
-    "airflow_provider_prolific.triggers.participant_groups",
-]
+from airflow_provider_prolific.get_provider_info import get_provider_info
+
+
+def modules_of(*layers: str) -> list[str]:
+    return [module for layer in layers for part in get_provider_info()[layer] for module in part["python-modules"]]
+
+
+MODULES = modules_of("operators", "sensors", "triggers")
 HEAVY = {"requests", "urllib3", "aiohttp", "httpx", "fastapi"}
 
 # First what every provider needs of Airflow, then ours: what that loads, and what our own modules ask for by name,
@@ -43,15 +45,20 @@ print(json.dumps([sorted(set(sys.modules) - loaded_before), sorted(asked_for)]))
 """
 
 
-@pytest.fixture(scope="module")
-def imported() -> tuple[list[str], list[str]]:
-    """The modules that a fresh process loaded for ours, beyond Airflow's, and those that ours asked for."""
+def imports_of(modules: list[str]) -> tuple[list[str], list[str]]:
+    """Return the modules that a fresh process loads for ours, beyond Airflow's, and those that ours ask for."""
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *MODULES], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", PROGRAM, *modules], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr
     loaded, asked_for = json.loads(done.stdout.splitlines()[-1])
     return loaded, asked_for
+
+
+@pytest.fixture(scope="module")
+def imported() -> tuple[list[str], list[str]]:
+    """What is loaded and asked for by all modules that DAG files import."""
+    return imports_of(MODULES)
 
 
 def packages(modules: list[str]) -> set[str]:
@@ -78,3 +85,10 @@ def test_our_modules_leave_the_hook_alone_until_they_run(imported: tuple[list[st
     loaded, asked_for = imported
 
     assert not [module for module in {*loaded, *asked_for} if module.startswith("airflow_provider_prolific.hooks")]
+
+
+def test_a_dag_file_without_triggers_does_not_load_those_of_airflow() -> None:
+    _, asked_for = imports_of(modules_of("operators", "sensors"))
+
+    assert "airflow_provider_prolific.version_compat" in asked_for
+    assert not [module for module in asked_for if module.startswith("airflow.triggers")]
