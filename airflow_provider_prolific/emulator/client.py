@@ -78,15 +78,33 @@ class EmulatorClient:
     def set(self, **settings: object) -> None:
         """Change how the imitated API behaves.
 
-        :param settings: ``paging`` (``"full"``; ``"count"``, ``"links"``: the other is left out; ``"bare"``: pages
-            without metadata; ``"none"``: all rows at once), ``max_limit`` (the largest page, 200), ``past_end`` (a page
-            behind the last one: ``"empty"`` or ``"404"``), ``scope_spelling`` (``"both"``, ``"flat"``,
-            ``"brackets"``), and true or false: ``ignore_scope`` (listings show another workspace's groups),
-            ``ignore_active`` (they show live and deleted groups), ``slashless_get`` (a GET works without the slash,
-            too), ``project_owner`` (a group can be created in a project), ``empty_description`` (and with an empty
-            description), ``tell_deleted`` (a group's own GET says ``is_deleted``), ``empty_success`` (adding and
-            removing participants answers without a body); for studies see the end of
-            ``airflow_provider_prolific.emulator.models``.
+        All listings: ``paging`` (``"full"``; ``"count"``, ``"links"``: the other is left out; ``"bare"``: pages without
+        metadata; ``"none"``: all rows at once), ``max_limit`` (the largest page, 200), ``past_end`` (a page behind the
+        last one: ``"empty"``, ``"404"``, or ``"usual"``: 404 where pages have numbers), ``next_on_last_page`` (a link
+        to a next page is always there), ``page_overlap`` (so many rows of a numbered page are on the next one, too),
+        ``slashless_get`` (a GET works without the slash, too).
+
+        Groups: ``scope_spelling`` (``"both"``, ``"flat"``, ``"brackets"``), and true or false: ``ignore_scope``
+        (listings show another workspace's groups), ``ignore_active`` (they show live and deleted groups),
+        ``project_owner`` (a group can be created in a project), ``empty_description`` (and with an empty description),
+        ``tell_deleted`` (a group's own GET says ``is_deleted``), ``empty_success`` (adding and removing participants
+        answers without a body).
+
+        Studies: ``people`` (how they take part in studies that the API creates: an object with words of
+        ``create_study``), ``ignore_state`` (listings do), ``delete_status`` (200 or 204), ``clone_internal_name``
+        (``"same"``, ``"copy"``), ``publishing_seconds`` (1), ``no_funds`` (publishing with too little balance:
+        ``"140007"`` with a text that says nothing, ``"named"``, or ``"later"``: accepted, and a draft again),
+        ``repeated_transition`` (``"refused"``, ``"ignored"``), ``after_reject`` (the status of a filled study after a
+        reject or return: ``"ACTIVE"``, ``"AWAITING REVIEW"``, ``"PAUSED"``), ``stopped_status`` (while something awaits
+        review: ``"AWAITING REVIEW"``, ``"COMPLETED"``), ``reopen_stopped`` (more places do so), ``late_members`` (of an
+        allowlisted group may come if they joined after publishing), ``late_return`` (who comes back after a time-out
+        may finish ``"always"``, or ``"if_free"``: if the place is).
+
+        Submissions: ``study_required`` (for a listing), ``approval_seconds`` (1, until a bulk approval is done),
+        ``bulk_approve_others`` (ids that do not await review: ``"skip"``, ``"refuse"``), ``bonus_seconds`` (1, until a
+        bonus shows), ``bonus_expiry_seconds`` (None; a batch can be paid for so long), ``repeated_pay`` (``"pays"``
+        again, ``"refused"``), ``screen_out_as_bonus`` (partial pay shows in ``bonus_payments``), ``contention`` (429
+        while another bulk approval or payment of the workspace is under way).
         """
         self._call("PATCH", "settings", settings)
 

@@ -11,7 +11,7 @@ from airflow_provider_prolific.text import is_storable
 MAX_GROUPS = 200_000
 MAX_PARTICIPANTS = 100_000
 MAX_STUDIES = 2_000
-MAX_SUBMISSIONS = 200_000
+MAX_SUBMISSIONS = 100_000
 
 
 class Model(BaseModel):

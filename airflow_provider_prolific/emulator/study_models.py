@@ -15,6 +15,7 @@ from airflow_provider_prolific.emulator.models import (
     Texts,
     Whole,
 )
+from airflow_provider_prolific.emulator.submissions import STATUSES
 
 ACTIONS = (
     "AUTOMATICALLY_APPROVE",
@@ -154,7 +155,7 @@ class StudyFields(StudyChanges, Recruitment):
     estimated_completion_time: Annotated[int, Field(ge=1, lt=2**31)] = 10
     reward: Annotated[int, Field(ge=0, lt=2**31)] = 150
     external_study_url: Text = "https://example.com/study?participant={{%PROLIFIC_PID%}}"
-    submissions: dict[Text, Count] = {}
+    submissions: dict[Literal[STATUSES], Count] = {}  # type: ignore[valid-type]
 
     def recruitment(self) -> Recruitment:
         """Return how people take part."""

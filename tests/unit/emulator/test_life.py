@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from airflow_provider_prolific.emulator import life
 from airflow_provider_prolific.emulator.groups import synthetic_participant_id
 from airflow_provider_prolific.emulator.models import Recruitment
 from airflow_provider_prolific.emulator.study_models import StudyFields
@@ -99,6 +100,12 @@ class TestArrivals:
         after(100, study)
         expected = [synthetic_participant_id(study.id, number) for number in range(1, 6)]
         assert [each.participant_id for each in study.submissions.values()] == expected
+
+    def test_people_stop_coming_where_there_is_no_room_for_submissions(self, begin, after, monkeypatch):
+        monkeypatch.setattr(life, "MAX_SUBMISSIONS", 500)
+        study = begin(returned=1, arrivals_per_second=10_000, seconds_taken=0)
+        after(1_000_000, study)
+        assert len(study.submissions) < 500
 
 
 class TestWays:
