@@ -115,6 +115,12 @@ test-celery: .venv-celery/.ready
 	.venv-celery/bin/python -m pytest tests/celery
 .PHONY: test-celery
 
+## test-postgresql answers that no database takes, in a triggerer on PostgreSQL (a minute or two)
+test-postgresql: .venv-celery/.ready
+	@$(VENV)/bin/python tests/support/debian_packages.py initdb postgres
+	.venv-celery/bin/python -m pytest -m full tests/celery/test_hostile_answers.py
+.PHONY: test-postgresql
+
 ## release-check   build, and run the wheel without extras beside the oldest and the newest Airflow
 release-check: $(VENV)/.ready
 	$(VENV)/bin/python scripts/release_check.py
