@@ -221,6 +221,14 @@ class TestStatus:
         assert study.status == outcome
         assert after(100, study)["AWAITING REVIEW"] == (5 if outcome == "ACTIVE" else 4)
 
+    @pytest.mark.parametrize("outcome", ["ACTIVE", "AWAITING REVIEW", "PAUSED"])
+    def test_a_reject_leaves_a_study_alone_that_still_has_places(self, begin, after, state, outcome):
+        state.settings.after_reject = outcome
+        study = begin(seconds_taken=0.5)
+        after(3.7, study)
+        state.life.move(next(iter(study.submissions.values())), "REJECTED", state.now())
+        assert study.status == "ACTIVE"
+
     def test_whoever_awaits_review_for_21_days_is_approved(self, begin, after):
         study = begin()
         after(20 * 86400, study)
@@ -361,6 +369,14 @@ class TestWallet:
         state.life.move(next(iter(study.submissions.values())), "APPROVED", state.now())
         assert state.wallets[study.workspace_id].balance == balance - one
         assert state.available(study.workspace_id) == before - 5 * one
+
+    @pytest.mark.parametrize("status", ["REJECTED", "RETURNED", "TIMED-OUT", "SCREENED OUT", "ACTIVE"])
+    def test_who_is_not_approved_is_not_paid(self, begin, after, state, status):
+        study = begin()
+        after(100, study)
+        balance = state.wallets[study.workspace_id].balance
+        state.life.move(next(iter(study.submissions.values())), status, state.now())
+        assert (state.wallets[study.workspace_id].balance, study.rewards.total) == (balance, 0)
 
     def test_a_stopped_study_locks_what_may_still_have_to_be_paid(self, begin, after, state):
         before = state.available("64a000000000000000000001")
