@@ -42,6 +42,7 @@ MIN_POKE_INTERVAL_SECONDS = 0.1
 #: The longest time span, in seconds: the whole days that a ``timedelta`` can hold.
 MAX_SECONDS = timedelta.max.days * 86_400.0
 
+_TEXT_HINT = "; a single id goes into a list, and the output of the upstream task itself into the place of a template"
 _ID = re.compile(r"[^\s/\\]{1,255}")
 _STATUS = re.compile(r"[\s_-]*[A-Za-z][A-Za-z\s_-]*")
 _RENDERED = {"true": True, "false": False, "none": None}
@@ -62,6 +63,14 @@ def is_id(value: Any) -> TypeGuard[str]:
     return (
         isinstance(value, str) and _ID.fullmatch(value) is not None and value.isprintable() and value not in (".", "..")
     )
+
+
+def check_ids(value: Any, name: str) -> list[str]:
+    """Return ids that are not personal data, each once, in their order."""
+    if isinstance(value, (str, bytes, bytearray, Mapping)) or not isinstance(value, Iterable):
+        hint = _TEXT_HINT * isinstance(value, str)
+        raise ProlificValueError(f"{name} must be a list of ids, not {shorten(value)}{hint}")
+    return list(dict.fromkeys(check_id(each, f"an id of {name}") for each in value))
 
 
 def check_group(value: Any, name: str) -> str:
@@ -111,11 +120,7 @@ def check_participant_ids(value: Any, name: str) -> list[str]:
     The ids are personal data: an error gives the position of a wrong one, never an id.
     """
     if isinstance(value, (str, bytes, bytearray, Mapping)) or not isinstance(value, Iterable):
-        hint = (
-            "; a single id goes into a list, and the output of the upstream task itself into the place of a template"
-            if isinstance(value, str)
-            else ""
-        )
+        hint = _TEXT_HINT * isinstance(value, str)
         raise ProlificValueError(
             f"{name} must be a list of participant ids, not a value of type {type(value).__name__}{hint}"
         )

@@ -45,6 +45,10 @@ class ProlificStalledError(ProlificError):
     """A wait whose counts have not grown for as long as its ``stalled_after`` says; ``soft_fail`` does not hide it."""
 
 
+class ProlificUndecidedError(ProlificError):
+    """Money may or may not have been spent, and looking does not tell: a person must decide. Never retried."""
+
+
 class ProlificConnectionError(ProlificError):
     """No answer came: no connection, a time-out, or a connection that broke.
 

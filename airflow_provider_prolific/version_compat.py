@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseHook, BaseOperator, BaseOperatorLink, BaseSensorOperator, Context, PokeReturnValue
-    from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, AirflowTaskTimeout
+    from airflow.sdk.exceptions import (
+        AirflowFailException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+    )
     from airflow.triggers.base import BaseEventTrigger
 
     HAS_EVENT_TRIGGERS: bool
@@ -35,9 +40,19 @@ else:
     except (ImportError, AttributeError):  # before Airflow 3.1
         from airflow.hooks.base import BaseHook
     try:
-        from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, AirflowTaskTimeout
+        from airflow.sdk.exceptions import (
+            AirflowFailException,
+            AirflowSensorTimeout,
+            AirflowSkipException,
+            AirflowTaskTimeout,
+        )
     except (ImportError, AttributeError):  # before Airflow 3.2
-        from airflow.exceptions import AirflowSensorTimeout, AirflowSkipException, AirflowTaskTimeout
+        from airflow.exceptions import (
+            AirflowFailException,
+            AirflowSensorTimeout,
+            AirflowSkipException,
+            AirflowTaskTimeout,
+        )
 
     def __getattr__(name: str) -> Any:
         """Import what only triggers need, and what costs a DAG file without them as much as all our modules."""
@@ -86,6 +101,7 @@ def first_look_at(context: Context) -> float | None:
 __all__ = [
     "DEFER_TIMEOUT_REASONS",
     "HAS_EVENT_TRIGGERS",
+    "AirflowFailException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "AirflowTaskTimeout",

@@ -69,7 +69,7 @@ class _Call(Generic[_T]):
 
     name: str
     request: dict[str, Any]
-    read: Callable[[Any], _T]
+    read: Callable[[Any], _T] | None
     limits: Limits
     hide: Redaction
     personal: bool
@@ -108,7 +108,7 @@ class Client:
         self,
         method: str,
         endpoint: str,
-        read: Callable[[Any], _T],
+        read: Callable[[Any], _T] | None,
         *,
         params: Mapping[str, Any] | None = None,
         json: Any = None,
@@ -123,7 +123,8 @@ class Client:
         :param method: The HTTP method.
         :param endpoint: The path, with its trailing slash.
         :param read: Takes the answer's JSON (``None`` for an empty body) and returns what is in it, or raises
-            :class:`ProlificResponseError` where it cannot be right.
+            :class:`ProlificResponseError` where it cannot be right. ``None`` where a success says all, whatever its
+            body: the result is ``None``.
         :param params: Query parameters; booleans are sent as ``true`` and ``false``, ``None`` is left out.
         :param json: What to send as the JSON body.
         :param repeatable: Whether the call may be sent again although the server may have acted already.
@@ -235,6 +236,8 @@ class Client:
                     hide=call.hide,
                     retry_after=_read_retry_after(response.headers.get("Retry-After")),
                 )
+            if call.read is None:
+                return None  # type: ignore[return-value]
             body = read_body(response, limits.body_bytes)
             if len(body) > limits.body_bytes:
                 raise ProlificResponseError(f"{call.name} answered with more than {limits.body_bytes / 2**20:g} MiB")

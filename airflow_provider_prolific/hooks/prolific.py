@@ -12,6 +12,7 @@ from airflow_provider_prolific.exceptions import (
     ProlificUnreadableConnectionError,
 )
 from airflow_provider_prolific.get_provider_info import get_provider_info
+from airflow_provider_prolific.hooks.bonuses import BonusEndpoints
 from airflow_provider_prolific.hooks.client import Client, Limits
 from airflow_provider_prolific.hooks.connection import ConnectionSettings
 from airflow_provider_prolific.hooks.participant_groups import ParticipantGroupEndpoints
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import requests
 
 
-class ProlificHook(ParticipantGroupEndpoints, StudyEndpoints, SubmissionEndpoints, BaseHook):
+class ProlificHook(ParticipantGroupEndpoints, StudyEndpoints, SubmissionEndpoints, BonusEndpoints, BaseHook):
     """Speak to Prolific's researcher API with the token of an Airflow connection.
 
     .. code-block:: python

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from typing import Any, Required, TypedDict
 from urllib.parse import quote
 
-from airflow_provider_prolific.arguments import check_id
-from airflow_provider_prolific.exceptions import ProlificResponseError
+from airflow_provider_prolific.arguments import check_count, check_id, check_limit, one_of
+from airflow_provider_prolific.exceptions import ProlificResponseError, ProlificValueError
 from airflow_provider_prolific.hooks.client import Client
 from airflow_provider_prolific.hooks.listing import by_page
 from airflow_provider_prolific.text import shorten
 
 STUDIES_ENDPOINT = "/api/v1/studies/"
+
+check_action = one_of("PUBLISH", "PAUSE", "START", "STOP")
 
 #: Counts, which the API documents as numbers with a fraction.
 _COUNTERS = {"total_available_places", "places_taken", "number_of_submissions"}
@@ -121,6 +123,123 @@ class StudyEndpoints:
 
         return self._client.list(endpoint, "studies", read_row, paging=by_page)
 
+    def create_study(self, study: Mapping[str, Any]) -> Study:
+        """Create a draft, which costs nothing and reaches nobody until it is published.
+
+        It is repeated only if Prolific cannot have acted: a second call makes a second draft.
+
+        :param study: The study in the API's own fields: ``name``, ``description``, ``external_study_url``,
+            ``prolific_id_option``, ``total_available_places``, ``estimated_completion_time`` (minutes), ``reward``
+            (hundredths), ``project``, …
+        :return: The draft, as the API shows it.
+        :raises ProlificValueError: not an object, or with ``status`` or ``project_id``.
+        :raises ProlificApiError: the API refuses.
+
+        API: https://docs.prolific.com/api-reference/studies/create-study
+        """
+        body = _check_fields(study, "study")
+        return self._client.call(
+            "POST", STUDIES_ENDPOINT, lambda answer: read_study(answer, f"POST {STUDIES_ENDPOINT}"), json=body
+        )
+
+    def clone_study(self, study_id: str, *, block_previous_participants: bool = True) -> Study:
+        """Create a draft like another study, in the same project; a second call makes a second draft.
+
+        :param study_id: The study to be copied.
+        :param block_previous_participants: Whether people who took part in it are kept out of the new one.
+        :return: The draft, as the API shows it.
+        :raises ProlificValueError: not an id.
+        :raises ProlificApiError: the API refuses.
+
+        API: https://docs.prolific.com/api-reference/studies/duplicate-study
+        """
+        endpoint = f"{study_endpoint(study_id)}clone/"
+        body = {"block_previous_participants": block_previous_participants}
+        return self._client.call("POST", endpoint, lambda answer: read_study(answer, f"POST {endpoint}"), json=body)
+
+    def update_study(self, study_id: str, changes: Mapping[str, Any]) -> Study:
+        """Change a draft, or the little that can be changed of a published study.
+
+        :param study_id: The study's id.
+        :param changes: The fields that change, as the API names them. A published study takes ``internal_name``,
+            ``total_available_places`` (never fewer; more cost money), and ``access_details``, which *adds* to what is
+            there and is therefore not repeated after an unclear answer.
+        :return: The study, as the API shows it.
+        :raises ProlificValueError: not an id, not an object, or with ``status`` or ``project_id``.
+        :raises ProlificApiError: the API refuses.
+
+        API: https://docs.prolific.com/api-reference/studies/update-study
+        """
+        endpoint = study_endpoint(study_id)
+        body = _check_fields(changes, "changes")
+        return self._client.call(
+            "PATCH",
+            endpoint,
+            lambda answer: read_study(answer, f"PATCH {endpoint}"),
+            json=body,
+            repeatable="access_details" not in body,
+        )
+
+    def transition_study(self, study_id: str, action: str) -> Study:
+        """Publish, pause, start or stop a study.
+
+        It is repeated only if Prolific cannot have acted. After an unclear answer, look with :meth:`get_study`.
+
+        :param study_id: The study's id.
+        :param action: ``"PUBLISH"`` (spends money), ``"PAUSE"``, ``"START"`` or ``"STOP"``.
+        :return: The study, as the API shows it; a study that is being published is ``PUBLISHING`` for a while.
+        :raises ProlificValueError: not an id, or another action.
+        :raises ProlificApiError: the API refuses.
+
+        API: https://docs.prolific.com/api-reference/studies/publish-study
+        """
+        endpoint = f"{study_endpoint(study_id)}transition/"
+        body = {"action": check_action(action, "action")}
+        return self._client.call("POST", endpoint, lambda answer: read_study(answer, f"POST {endpoint}"), json=body)
+
+    def calculate_study_cost(self, reward: int, total_available_places: int) -> int:
+        """Return what a study would cost with fees and VAT, in hundredths, at the rates of the token's account.
+
+        A workspace may have other rates.
+
+        :param reward: What one person is paid, in hundredths.
+        :param total_available_places: How many people are paid.
+        :raises ProlificValueError: not whole numbers.
+        :raises ProlificApiError: the API refuses.
+
+        API: https://docs.prolific.com/api-reference/studies/calculate-study-cost
+        """
+        endpoint = "/api/v1/study-cost-calculator/"
+        body = {
+            "reward": check_limit(reward, "reward"),
+            "total_available_places": check_count(total_available_places, "total_available_places"),
+        }
+
+        def read(answer: Any) -> int:
+            if isinstance(answer, Mapping) and type(cost := whole_number(answer.get("total_cost"))) is int:
+                return cost
+            raise ProlificResponseError(f"POST {endpoint} answered without a cost: {shorten(answer)}")
+
+        return self._client.call("POST", endpoint, read, json=body, repeatable=True)
+
+    def get_filter_set(self, filter_set_id: str) -> dict[str, Any]:
+        """Return a filter set, which has ``id``, ``filters`` and ``version``.
+
+        :param filter_set_id: The filter set's id.
+        :raises ProlificValueError: not an id.
+        :raises ProlificApiError: the API refuses.
+
+        API: https://docs.prolific.com/api-reference/filter-sets/get-filter-set
+        """
+        endpoint = f"/api/v1/filter-sets/{quote(check_id(filter_set_id, 'filter_set_id'), safe='')}/"
+
+        def read(answer: Any) -> dict[str, Any]:
+            if isinstance(answer, dict) and isinstance(answer.get("filters"), list):
+                return answer
+            raise ProlificResponseError(f"GET {endpoint} answered without filters: {shorten(answer)}")
+
+        return self._client.call("GET", endpoint, read)
+
     def get_study_cost(self, study_id: str) -> StudyCost:
         """Return what a study has cost so far, in hundredths, in parts with Prolific's fees and tax.
 
@@ -175,6 +294,20 @@ def read_study(row: Any, call: str) -> Study:
 def whole_number(value: Any) -> Any:
     """Return a count as an ``int``, also if it came with a fraction of nothing, and anything else as it is."""
     return int(value) if type(value) is float and value.is_integer() else value
+
+
+def _check_fields(fields: Any, name: str) -> dict[str, Any]:
+    """Refuse what the API passes over in silence, and does something else than was meant."""
+    if not isinstance(fields, Mapping) or not fields:
+        raise ProlificValueError(f"{name} must be a dict with the fields of a study, not {shorten(fields)}")
+    if "status" in fields:
+        raise ProlificValueError(f"{name} must not have 'status': a study is published by an action of its own")
+    if "project_id" in fields:
+        raise ProlificValueError(
+            f"{name} must say 'project' instead of 'project_id': Prolific ignores the latter, and another project's "
+            "workspace would pay"
+        )
+    return dict(fields)
 
 
 def _is_cost_part(part: Any) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_prolific.arguments import CheckedArguments, check_filter, check_group, is_id
-from airflow_provider_prolific.exceptions import ProlificApiError, ProlificValueError
-from airflow_provider_prolific.version_compat import BaseOperator
+from airflow_provider_prolific.exceptions import ProlificApiError, ProlificUndecidedError, ProlificValueError
+from airflow_provider_prolific.version_compat import AirflowFailException, BaseOperator
 from airflow_provider_prolific.waiting.group_index import GroupIndex, check_live
 
 if TYPE_CHECKING:
@@ -68,11 +70,23 @@ class ProlificOperator(CheckedArguments, BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Check the arguments, do the work with a hook, return the result."""
+        arguments = self.checked_arguments()
+        with self.opened_hook() as hook:
+            return self.delivered(context, self.perform(hook, **arguments))
+
+    @contextmanager
+    def opened_hook(self) -> Iterator[ProlificHook]:
+        """Open a hook for the work in the block; what only a person can decide then fails the task without a retry."""
         from airflow_provider_prolific.hooks.prolific import ProlificHook
 
-        arguments = self.checked_arguments()
-        with ProlificHook(self.prolific_conn_id) as hook:
-            result = self.perform(hook, **arguments)
+        try:
+            with ProlificHook(self.prolific_conn_id) as hook:
+                yield hook
+        except ProlificUndecidedError as error:
+            raise AirflowFailException(str(error)) from error
+
+    def delivered(self, context: Context, result: Any) -> Any:
+        """Return the result, after pushing its keys as XComs of their own if that is wanted."""
         if self._pushes_keys and self.do_xcom_push and context and "ti" in context:
             for key, value in result.items():
                 if value is not None:

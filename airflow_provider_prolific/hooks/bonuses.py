@@ -1,0 +1,85 @@
+"""Bonuses: their shapes and their endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, TypedDict
+from urllib.parse import quote
+
+from airflow_provider_prolific.arguments import check_id
+from airflow_provider_prolific.exceptions import ProlificResponseError, ProlificValueError
+from airflow_provider_prolific.hooks.client import Client
+from airflow_provider_prolific.money import check_amounts
+from airflow_provider_prolific.text import shorten
+
+
+class BonusPayment(TypedDict):
+    """A batch of bonuses that has been set up: what paying it once costs, in hundredths."""
+
+    id: str
+    study: str
+    amount: float
+    fees: float
+    vat: float
+    total_amount: float
+
+
+class BonusEndpoints:
+    """What the hook does with bonuses."""
+
+    @property
+    def _client(self) -> Client:
+        raise NotImplementedError
+
+    def create_bonus_payment(self, study_id: str, amounts: Mapping[str, str | Decimal]) -> BonusPayment:
+        """Set up a batch of bonuses; nothing is paid until :meth:`pay_bonus_payment` is called with its id.
+
+        :param study_id: The study.
+        :param amounts: What each person is paid on top, in whole units of the currency, by submission id (or by
+            participant id, where a person has one submission): ``{"<submission id>": "4.25"}``. At most 200 are
+            advised.
+        :return: The batch: ``id``, and in hundredths ``amount`` (the sum), ``fees``, ``vat`` and ``total_amount``.
+        :raises ProlificValueError: not an id, no amounts, an amount that is not text, or nothing to pay.
+        :raises ProlificApiError: the API refuses (400: an id that it does not know in this study).
+
+        API: https://docs.prolific.com/api-reference/bonuses/set-up-bonus-payments
+        """
+        endpoint = "/api/v1/submissions/bonus-payments/"
+        checked = check_amounts(amounts, "amounts")
+        if not checked or not all(checked.values()):
+            raise ProlificValueError("amounts must have at least one id, and no amount of nothing")
+        body = {
+            "study_id": check_id(study_id, "study_id"),
+            "csv_bonuses": "\n".join(f"{each},{amount:.2f}" for each, amount in checked.items()),
+        }
+
+        def read(answer: Any) -> BonusPayment:
+            figures = ("amount", "fees", "vat", "total_amount")
+            if (
+                isinstance(answer, Mapping)
+                and isinstance(answer.get("id"), str)
+                and answer["id"]
+                and all(type(answer.get(figure)) in (int, float) for figure in figures)
+            ):
+                return answer  # type: ignore[return-value]
+            raise ProlificResponseError(f"POST {endpoint} answered without a batch: {shorten(answer)}")
+
+        # Repeated also after an unclear answer: a batch that nobody pays does no harm.
+        return self._client.call("POST", endpoint, read, json=body, repeatable=True, hidden_ids=checked)
+
+    def pay_bonus_payment(self, bonus_payment_id: str) -> None:
+        """Pay a batch of bonuses; paying it again pays everyone again.
+
+        It is repeated only if Prolific cannot have acted. A success means that the payment was accepted: the bonuses
+        are seen in the submissions' ``bonus_payments`` some minutes later. After an unclear answer nothing but they
+        tell whether it was.
+
+        :param bonus_payment_id: The batch's id.
+        :raises ProlificValueError: not an id.
+        :raises ProlificApiError: the API refuses.
+
+        API: https://docs.prolific.com/api-reference/bonuses/pay-bonus-payments
+        """
+        batch_id = quote(check_id(bonus_payment_id, "bonus_payment_id"), safe="")
+        self._client.call("POST", f"/api/v1/bulk-bonus-payments/{batch_id}/pay/", None)
