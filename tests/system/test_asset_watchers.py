@@ -1,0 +1,88 @@
+"""Asset watchers in a real triggerer, which is stopped and started again."""
+
+import json
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from real_airflow import RealAirflow
+
+from airflow_provider_prolific.emulator import Emulator
+from airflow_provider_prolific.version_compat import HAS_EVENT_TRIGGERS
+
+ROOT = Path(__file__).parent.parent.parent
+# From 3.3 on Airflow remembers for a watcher what it announced; before, a restarted triggerer announces it once more.
+HAS_ASSET_STORE = version("apache-airflow") >= "3.3"
+EXPECTED_RUNS = 2 if HAS_ASSET_STORE else 3
+
+
+@pytest.fixture(scope="module")
+def airflow(
+    prolific_emulator_process: Emulator, tmp_path_factory: pytest.TempPathFactory, migrated_database: Path
+) -> Iterator[RealAirflow]:
+    folder = tmp_path_factory.mktemp("airflow")
+    dags = folder / "dags"
+    dags.mkdir()
+    settings = {
+        "AIRFLOW_CONN_PROLIFIC_DEFAULT": prolific_emulator_process.connection_json(),
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2",  # how soon a file that is added later is found
+        "WAREHOUSE": str(folder / "warehouse.sqlite"),
+    }
+    with RealAirflow(folder / "home", dags, migrated_database=migrated_database, **settings) as airflow:
+        yield airflow
+
+
+@pytest.mark.skipif(not HAS_EVENT_TRIGGERS, reason="event-driven scheduling came with Airflow 3")
+def test_runs_start_once_for_each_milestone_also_across_a_triggerer_restart(
+    prolific_emulator: Emulator, airflow: RealAirflow
+) -> None:
+    group_id = prolific_emulator.group_id("Screened adults")
+
+    def set_count(count: int) -> None:
+        prolific_emulator.set_group(group_id, participant_count=count, growth_per_second=0)
+
+    def runs(state: str = "%") -> int:
+        sql = "SELECT count(*) FROM dag_run WHERE dag_id = 'woken_by_growth' AND state LIKE ?"
+        return int(airflow.query(sql, state)[0][0])
+
+    set_count(5)
+    shutil.copy(ROOT / "example_dags" / "woken_by_growth.py", airflow.dags_folder)
+    airflow.wait_for("the watcher's first look", prolific_emulator.request_count, seconds=90)
+    assert runs("success") == 0
+    set_count(23)
+    airflow.wait_for("the first run", lambda: runs("success") == 1, seconds=90)
+    airflow.stop_component("triggerer")
+    looks = prolific_emulator.request_count()
+    airflow.start_component("triggerer")
+    airflow.wait_for("the restarted watcher", lambda: prolific_emulator.request_count() >= looks + 3, seconds=90)
+    set_count(15)
+    time.sleep(4)
+    set_count(45)
+    airflow.wait_for("the second run", lambda: runs("success") == EXPECTED_RUNS, seconds=90)
+    time.sleep(10)
+
+    extras = [json.loads(extra)["payload"] for (extra,) in airflow.query("SELECT extra FROM asset_event")]
+    with closing(sqlite3.connect(airflow.environment["WAREHOUSE"])) as warehouse:
+        [(loaded,)] = warehouse.execute("SELECT count(*) FROM screened").fetchall()
+    assert runs() == EXPECTED_RUNS
+    assert loaded == 53  # 23, of whom 8 left again, and the 30 who came later
+    summary = [
+        (extra["milestone"], extra["participant_count"], extra["previous_participant_count"]) for extra in extras
+    ]
+    if HAS_ASSET_STORE:
+        assert summary == [(20, 23, None), (40, 45, 23)]
+    else:
+        assert summary == [(20, 23, None), (20, 23, None), (40, 45, 23)]
+    assert extras[0] == {
+        "id": group_id,
+        "name": "Screened adults",
+        "participant_count": 23,
+        "milestone": 20,
+        "milestones": [20],
+        "previous_participant_count": None,
+    }
