@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airflow_provider_prolific.exceptions import ProlificResponseError, ProlificValueError
@@ -187,3 +189,44 @@ class TestCounts:
             hook.count_submissions("s1")
 
         assert failure.value.transient is True
+
+
+class TestApprove:
+    @pytest.fixture
+    def approved(self, api, lists):
+        """Answer with two submissions and with an approval; return the bodies of the approvals."""
+        lists(row(1), row(2), meta={"count": 2})
+        api.post(f"{URL}bulk-approve/", body="a text that is not JSON", status=200)
+        return lambda: [json.loads(request.body) for request in api.requests if request.method == "POST"]
+
+    def test_the_ids_are_sent_each_once(self, hook, approved):
+        assert hook.approve_submissions("s1", ["u2", "u1", "u2"]) is None
+        assert approved() == [{"submission_ids": ["u2", "u1"]}]
+
+    def test_one_of_another_study_keeps_all_from_being_sent(self, hook, approved):
+        with pytest.raises(
+            ProlificValueError, match=r"1 of 2 submissions do not belong to study 's1': \['u9'\]; nothing"
+        ):
+            hook.approve_submissions("s1", ["u1", "u9"])
+        assert approved() == []
+
+    def test_none_is_nothing_to_do(self, api, hook):
+        hook.approve_submissions("s1", [])
+
+        assert not api.requests
+
+    @pytest.mark.parametrize("ids", ["u1", {"u1": "u1"}, None, ["u1", 2], ["a/b"]], ids=repr)
+    def test_what_is_not_a_list_of_ids_is_refused(self, api, hook, ids):
+        with pytest.raises(ProlificValueError, match=r"submission_ids"):
+            hook.approve_submissions("s1", ids)
+        assert not api.requests
+
+    def test_an_unclear_answer_is_asked_again_for_approving_twice_pays_once(self, api, connection, pauses, lists):
+        lists(row(1), meta={"count": 1})
+        api.post(f"{URL}bulk-approve/", status=502)
+        api.post(f"{URL}bulk-approve/", json="accepted")
+
+        with ProlificHook(connection) as hook:
+            hook.approve_submissions("s1", ["u1"])
+
+        assert [request.method for request in api.requests] == ["GET", "POST", "POST"]
