@@ -24,9 +24,13 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [_modules("hooks.prolific")],
-        "operators": [_modules("operators.participant_groups", "operators.participants", "operators.submissions")],
+        "operators": [
+            _modules(
+                "operators.bonuses", "operators.participant_groups", "operators.participants", "operators.submissions"
+            )
+        ],
         "sensors": [_modules("sensors.participant_groups", "sensors.studies")],
-        "triggers": [_modules("triggers.participant_groups", "triggers.studies")],
+        "triggers": [_modules("triggers.bonuses", "triggers.participant_groups", "triggers.studies")],
         "extra-links": ["airflow_provider_prolific.links.FeederStudyLink"],
         "connection-types": [
             {

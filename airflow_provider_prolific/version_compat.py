@@ -76,6 +76,26 @@ def get_xcom(key: str, ti_key: Any) -> Any:
     return XCom.get_value(key=key, ti_key=ti_key)
 
 
+def get_variable(key: str) -> str | None:
+    """Return an Airflow Variable's text; ``None`` if there is none, and also if Airflow could not read it."""
+    try:
+        from airflow.sdk import Variable
+    except ImportError:  # Airflow 2.11
+        from airflow.models.variable import Variable
+
+        return Variable.get(key, None)  # type: ignore[no-any-return]
+    return Variable.get(key, default=None)  # type: ignore[no-any-return]
+
+
+def set_variable(key: str, value: str, description: str) -> None:
+    """Write an Airflow Variable; Airflow 3.0 only logs if it cannot."""
+    try:
+        from airflow.sdk import Variable
+    except ImportError:  # Airflow 2.11
+        from airflow.models.variable import Variable
+    Variable.set(key, value, description=description)
+
+
 @cache
 def get_stats() -> Any:
     """Return what takes Airflow's metrics."""
@@ -114,5 +134,7 @@ __all__ = [
     "PokeReturnValue",
     "first_look_at",
     "get_stats",
+    "get_variable",
     "get_xcom",
+    "set_variable",
 ]

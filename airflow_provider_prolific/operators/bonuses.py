@@ -1,0 +1,284 @@
+"""The operator that pays bonuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_prolific.arguments import check_id, check_statuses
+from airflow_provider_prolific.exceptions import ProlificError, ProlificUndecidedError, ProlificValueError
+from airflow_provider_prolific.money import Money, check_amounts, check_money
+from airflow_provider_prolific.operators.ledger import Ledger, check_payment_key
+from airflow_provider_prolific.operators.settling import SettlingOperator
+from airflow_provider_prolific.text import fold_status, shorten
+from airflow_provider_prolific.waiting.bonuses import BonusWait, Entry, read_bonuses, write_amount, write_row
+from airflow_provider_prolific.waiting.wait import Status, Wait
+
+if TYPE_CHECKING:
+    from airflow_provider_prolific.arguments import TextArgument
+    from airflow_provider_prolific.hooks.prolific import ProlificHook
+
+#: How many bonuses Prolific advises to pay at once.
+MAX_ROWS = 200
+#: How often a task begins again if another one comes between.
+MAX_CLAIMS = 6
+
+
+class ProlificPayBonusesOperator(SettlingOperator):
+    """Pay bonuses: each submission gets what was decided, exactly once.
+
+    .. code-block:: python
+
+        ProlificPayBonusesOperator(
+            task_id="pay_bonuses",
+            study_id="64c000000000000000000001",
+            amounts={"<submission id>": "4.25"},
+            max_each="10.00 GBP",
+            max_total="200.00 GBP",
+            payment_key="wave-1",
+        )
+
+    ``amounts`` are totals, not increments: what a submission should have been paid as a bonus in the end. The
+    difference to what Prolific shows is paid, so a run that is repeated does nothing, and a second round means a higher
+    total. Nothing is paid before everything has been looked at: submissions, ceilings, balance.
+
+    Prolific pays again whenever it is asked again, and shows a bonus minutes later. So each batch is written into a
+    ledger (Airflow Variables) before it is paid, and is never paid a second time. A retry, a cleared task and another
+    run first look until that batch can be seen; where looking cannot tell, the task fails for a person to decide,
+    without a retry: ``docs/bonuses.md`` says how.
+
+    :param study_id: The study.
+    :param amounts: Submission id to total bonus, whole units of the currency as text. At most 200 are paid at once, one
+        batch after the other.
+    :param max_each: No submission may have a higher total, for example ``"10.00 GBP"``.
+    :param max_total: All that is paid under this payment key may not cost more, fees and VAT included.
+    :param payment_key: The name of this round of bonuses: letters, digits, ``_`` and ``-``.
+    :param statuses: The submissions must be in one of these.
+    :param timeout: How long it looks until the bonuses of a batch can be seen, at most.
+    :param poke_interval: The time between two looks.
+    :param deferrable: Look in the triggerer; the default is Airflow's ``default_deferrable``.
+    :param prolific_conn_id: The Prolific connection.
+    :return: What has been paid under this key so far: ``study_id``, ``payment_key``, ``bonus_count``, and as text
+        ``amount`` and ``total_amount`` (with fees), such as ``"21.25 GBP"``.
+    :raises ProlificError: something is not as it must be; nothing was paid.
+    :raises AirflowFailException: only a person can decide.
+
+    API: https://docs.prolific.com/api-reference/bonuses/set-up-bonus-payments
+    """
+
+    trigger_path: ClassVar[str] = "airflow_provider_prolific.triggers.bonuses.ProlificBonusTrigger"
+    wait_class: ClassVar[type[Wait]] = BonusWait
+    returns_dict: ClassVar[bool] = True
+    checks = {
+        "study_id": check_id,
+        "amounts": check_amounts,
+        "max_each": check_money,
+        "max_total": check_money,
+        "payment_key": check_payment_key,
+        "statuses": check_statuses,
+    }
+
+    def __init__(
+        self,
+        *,
+        study_id: TextArgument,
+        amounts: Mapping[str, str | TextArgument] | TextArgument,
+        max_each: TextArgument,
+        max_total: TextArgument,
+        payment_key: TextArgument,
+        statuses: Iterable[str] | TextArgument = ("APPROVED",),
+        prolific_conn_id: TextArgument = "prolific_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(prolific_conn_id=prolific_conn_id, **kwargs)
+        self.set_arguments(
+            study_id=study_id,
+            amounts=amounts,
+            max_each=max_each,
+            max_total=max_total,
+            payment_key=payment_key,
+            statuses=statuses,
+        )
+
+    def check_together(self, arguments: Mapping[str, Any]) -> None:
+        """Refuse totals above the ceiling, and ceilings in two currencies."""
+        Ledger(arguments["study_id"], arguments["payment_key"])
+        max_each, max_total = arguments["max_each"], arguments["max_total"]
+        if max_each.currency != max_total.currency:
+            raise ProlificValueError(f"max_each ({max_each}) and max_total ({max_total}) must have one currency")
+        if above := [each for each, amount in arguments["amounts"].items() if amount > max_each.amount]:
+            raise ProlificValueError(f"{len(above)} amounts are above max_each ({max_each}): {shorten(above, 300)}")
+
+    def perform(self, hook: ProlificHook, *args: Any, **arguments: Any) -> Wait | dict[str, Any]:  # noqa: ARG002
+        """Look into the ledger; reconcile what is open, or else pay the next batch of what is still due."""
+        study_id, payment_key = arguments["study_id"], arguments["payment_key"]
+        ledger = Ledger(study_id, payment_key)
+        for turn in range(MAX_CLAIMS):
+            if turn:
+                ledger.give_way(turn)
+            if entry := ledger.open_entry():
+                self.log.info("Batch %s is open in the ledger: looks until it can be seen", entry["batch_id"])
+                return BonusWait(study_id, entry)
+            if ledger.claim():
+                entry = self._prepare(hook, ledger, arguments)
+                if entry is None:
+                    return self._result(ledger, arguments)
+                if ledger.open(entry):
+                    return self._pay(hook, ledger, study_id, entry)
+        raise ProlificError(f"other tasks prepare bonuses of study {study_id} all the time: this one has paid nothing")
+
+    def settled(self, hook: ProlificHook, wait: Any, statuses: list[Status]) -> Wait | dict[str, Any]:  # noqa: ARG002
+        """Close the entry, and go on with what is still due."""
+        entry: Entry = wait.entry
+        arguments = self.checked_arguments()
+        Ledger(wait.study_id, entry["payment_key"]).close(entry, "paid")
+        self.log.info("All %d bonuses of batch %s can be seen", len(entry["rows"]), entry["batch_id"])
+        return self.perform(hook, **arguments)
+
+    def unsettled(self, wait: Any, statuses: list[Status], reason: str) -> ProlificError:  # noqa: ARG002
+        """Return what a person has to know, for whom alone it is to decide."""
+        entry: Entry = wait.entry
+        cost = f"{entry['total_amount']} {entry['currency']}"
+        batch = f"batch {entry['batch_id']} ({len(entry['rows'])} bonuses, {cost} with fees)"
+        truth = f"it is not known whether {batch} was paid: do not pay again"
+        if wait.accepted:
+            truth = f"{batch} is paid, not visible yet: do not pay again. Prolific has accepted the payment"
+        return ProlificUndecidedError(
+            f"{truth}; {reason}. Clear this task to look again; until then the batch is open in the Airflow Variable "
+            f"{Ledger(wait.study_id, entry['payment_key']).name}. What to check and to do by hand: docs/bonuses.md"
+        )
+
+    # -- one batch --------------------------------------------------------------------------------------------
+
+    def _prepare(self, hook: ProlificHook, ledger: Ledger, arguments: dict[str, Any]) -> Entry | None:
+        """Set up all that is due and return the entry of the first batch; ``None`` if nothing is due. Pays nothing."""
+        study_id, max_each, max_total = (arguments[name] for name in ("study_id", "max_each", "max_total"))
+        paid, due = self._due(hook, study_id, arguments["amounts"], arguments["statuses"], max_each.currency)
+        if not due:
+            return None
+        study = hook.get_study(study_id)
+        balance = hook.get_workspace_balance(study.get("workspace"))
+        currency = study.get("currency_code") or balance["currency_code"]
+        if currency != max_total.currency:
+            raise ProlificValueError(f"max_each and max_total are in {max_total.currency}, the study is in {currency}")
+        chunks = [dict(list(due.items())[first : first + MAX_ROWS]) for first in range(0, len(due), MAX_ROWS)]
+        batches = [_set_up(hook, study_id, chunk, currency) for chunk in chunks]
+        cost = Money(sum((total.amount for _, _, total in batches), Decimal()), currency)
+        before = Money(ledger.total_paid(), currency)
+        if before + cost > max_total:
+            already = f", after {before} that have been paid under this key" if before.amount else ""
+            raise ProlificError(
+                f"{len(due)} bonuses cost {cost} with fees{already}, more than max_total ({max_total}): nothing was "
+                "paid"
+            )
+        available = Money.of_hundredths(balance["available_balance"], balance["currency_code"], "the available balance")
+        if cost > available:
+            raise ProlificError(
+                f"{len(due)} bonuses cost {cost} with fees, more than is available in the workspace ({available}): "
+                "nothing was paid"
+            )
+        batch_id, amount, total = batches[0]
+        self.log.info(
+            "%d bonuses are due, which cost %s with fees; pays %d of them as batch %s",
+            len(due),
+            cost,
+            len(chunks[0]),
+            batch_id,
+        )
+        return Entry(
+            state="open",
+            payment_key=arguments["payment_key"],
+            number=len(ledger.closed_entries()) + 1,
+            batch_id=batch_id,
+            currency=currency,
+            amount=write_amount(amount.amount),
+            total_amount=write_amount(total.amount),
+            opened_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            rows={each: write_row(paid[each], difference) for each, difference in chunks[0].items()},
+        )
+
+    def _due(
+        self,
+        hook: ProlificHook,
+        study_id: str,
+        amounts: Mapping[str, Decimal],
+        statuses: list[str],
+        currency: str,
+    ) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+        """Return what the submissions have been paid, and what is missing to the amounts.
+
+        :raises ProlificError: a submission is another study's, in another status, or has been paid more already.
+        """
+        submissions = {each["id"]: each for each in hook.list_submissions(study_id)}
+        if foreign := [each for each in amounts if each not in submissions]:
+            raise ProlificValueError(
+                f"{len(foreign)} of {len(amounts)} submissions do not belong to study {shorten(study_id)}: "
+                f"{shorten(foreign, 300)}; nothing was paid"
+            )
+        if others := [each for each in amounts if fold_status(submissions[each]["status"]) not in statuses]:
+            found = sorted({fold_status(submissions[each]["status"]) for each in others})
+            raise ProlificError(
+                f"{len(others)} of {len(amounts)} submissions are {shorten(', '.join(found), 100)}, not "
+                f"{' or '.join(statuses)}: {shorten(others, 300)}; nothing was paid"
+            )
+        paid = read_bonuses(hook, (submissions[each] for each in amounts), currency)
+        if above := [each for each, amount in amounts.items() if paid[each] > amount]:
+            raise ProlificError(
+                f"{len(above)} of {len(amounts)} submissions have been paid more than their total already, the first "
+                f"{Money(paid[above[0]], currency)} instead of {Money(amounts[above[0]], currency)}: "
+                f"{shorten(above, 300)}; nothing was paid. amounts are totals, not increments"
+            )
+        return paid, {each: amount - paid[each] for each, amount in amounts.items() if amount != paid[each]}
+
+    def _pay(self, hook: ProlificHook, ledger: Ledger, study_id: str, entry: Entry) -> BonusWait:
+        """Pay a batch that the ledger has, once."""
+        try:
+            hook.pay_bonus_payment(entry["batch_id"])
+        except ProlificError as error:
+            if not error.may_have_acted:
+                ledger.close(entry, "not paid")
+                raise
+            self.log.warning("It is not known whether batch %s was paid: %s", entry["batch_id"], error)
+            return BonusWait(study_id, entry, accepted=False)
+        self.log.info("Prolific has accepted batch %s; looks until its bonuses can be seen", entry["batch_id"])
+        return BonusWait(study_id, entry, accepted=True)
+
+    def _result(self, ledger: Ledger, arguments: dict[str, Any]) -> dict[str, Any]:
+        paid = [entry for entry in ledger.closed_entries() if entry["state"] == "paid"]
+        currency = arguments["max_total"].currency
+        amount = sum((Decimal(entry["amount"]) for entry in paid), Decimal())
+        result = {
+            "study_id": arguments["study_id"],
+            "payment_key": arguments["payment_key"],
+            "bonus_count": sum(len(entry["rows"]) for entry in paid),
+            "amount": str(Money(amount, currency)),
+            "total_amount": str(Money(ledger.total_paid(), currency)),
+        }
+        self.log.info(
+            "Nothing is due any more for %d submissions; under the key %s %d bonuses have been paid: %s, %s with fees",
+            len(arguments["amounts"]),
+            result["payment_key"],
+            result["bonus_count"],
+            result["amount"],
+            result["total_amount"],
+        )
+        return result
+
+
+def _set_up(hook: ProlificHook, study_id: str, due: Mapping[str, Decimal], currency: str) -> tuple[str, Money, Money]:
+    """Set up a batch; return its id, its amount and its cost with fees.
+
+    :raises ProlificError: Prolific shows another sum than was sent.
+    """
+    batch = hook.create_bonus_payment(study_id, due)
+    amount = Money.of_hundredths(batch["amount"], currency, "the batch's amount")
+    total = Money.of_hundredths(batch["total_amount"], currency, "the batch's total amount")
+    expected = Money(sum(due.values(), Decimal()), currency)
+    if amount.amount != expected.amount or amount > total or batch.get("study") != study_id:
+        raise ProlificError(
+            f"{len(due)} bonuses of {expected} were set up, and Prolific shows {amount} ({total} with fees) for study "
+            f"{shorten(batch.get('study'))}; nothing was paid"
+        )
+    return batch["id"], amount, total
