@@ -234,6 +234,20 @@ def check_statuses(value: Any, name: str) -> list[str]:
     return list(folded)
 
 
+def check_study_fields(value: Any, name: str) -> dict[str, Any]:
+    """Return the fields of a study; what the API passes over in silence is refused."""
+    if not isinstance(value, Mapping) or not value:
+        raise ProlificValueError(f"{name} must be a dict with the fields of a study, not {shorten(value)}")
+    if "status" in value:
+        raise ProlificValueError(f"{name} must not have 'status': a study is published by an action of its own")
+    if "project_id" in value:
+        raise ProlificValueError(
+            f"{name} must say 'project' instead of 'project_id': Prolific ignores the latter, and another project's "
+            "workspace would pay"
+        )
+    return dict(value)
+
+
 def one_of(*choices: str) -> Check:
     """Return the check of an argument that is one of some texts."""
 

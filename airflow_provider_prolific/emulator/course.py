@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_prolific.emulator.errors import ApiError, invalid
 from airflow_provider_prolific.emulator.life import ALLOWLIST, BLOCKLIST
+from airflow_provider_prolific.emulator.models import Recruitment
 from airflow_provider_prolific.emulator.seed import Project, User
 from airflow_provider_prolific.emulator.studies import Study
 from airflow_provider_prolific.emulator.study_models import StudyChanges
@@ -34,7 +35,15 @@ def create(state: "State", user: User, sent: StudyChanges) -> Study:
     fields = sent.sent()
     _check(state, user, fields)
     project = _project(state, user, sent.project)
-    return state.add_study(fields, project, state.now(), publish_at=_moment(sent.publish_at))
+    return state.add_study(fields, project, state.now(), _people(state, fields), publish_at=_moment(sent.publish_at))
+
+
+def _people(state: "State", fields: dict[str, Any]) -> Recruitment | None:
+    """Return how people take part in a study with the same completion codes, for then it is the same questionnaire."""
+    codes = fields.get("completion_codes")
+    alike = (study for study in state.studies.values() if codes and study.fields.get("completion_codes") == codes)
+    study = next(alike, None)
+    return None if study is None else study.recruitment
 
 
 def clone(state: "State", study: Study, block_previous_participants: bool) -> Study:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Required, TypedDict
 from urllib.parse import quote
 
-from airflow_provider_prolific.arguments import check_count, check_id, check_limit, one_of
-from airflow_provider_prolific.exceptions import ProlificResponseError, ProlificValueError
+from airflow_provider_prolific.arguments import check_count, check_id, check_limit, check_study_fields, one_of
+from airflow_provider_prolific.exceptions import ProlificResponseError
 from airflow_provider_prolific.hooks.client import Client
 from airflow_provider_prolific.hooks.listing import by_page
 from airflow_provider_prolific.text import shorten
@@ -137,7 +137,7 @@ class StudyEndpoints:
 
         API: https://docs.prolific.com/api-reference/studies/create-study
         """
-        body = _check_fields(study, "study")
+        body = check_study_fields(study, "study")
         return self._client.call(
             "POST", STUDIES_ENDPOINT, lambda answer: read_study(answer, f"POST {STUDIES_ENDPOINT}"), json=body
         )
@@ -171,7 +171,7 @@ class StudyEndpoints:
         API: https://docs.prolific.com/api-reference/studies/update-study
         """
         endpoint = study_endpoint(study_id)
-        body = _check_fields(changes, "changes")
+        body = check_study_fields(changes, "changes")
         return self._client.call(
             "PATCH",
             endpoint,
@@ -179,6 +179,17 @@ class StudyEndpoints:
             json=body,
             repeatable="access_details" not in body,
         )
+
+    def delete_study(self, study_id: str) -> None:
+        """Delete a draft; Prolific refuses it for a study that was ever published.
+
+        :param study_id: The study's id.
+        :raises ProlificValueError: not an id.
+        :raises ProlificApiError: the API refuses (404: it does not exist, or no longer).
+
+        API: https://docs.prolific.com/api-reference/studies/delete-study
+        """
+        self._client.call("DELETE", study_endpoint(study_id), None, repeatable=True)
 
     def transition_study(self, study_id: str, action: str) -> Study:
         """Publish, pause, start or stop a study.
@@ -294,20 +305,6 @@ def read_study(row: Any, call: str) -> Study:
 def whole_number(value: Any) -> Any:
     """Return a count as an ``int``, also if it came with a fraction of nothing, and anything else as it is."""
     return int(value) if type(value) is float and value.is_integer() else value
-
-
-def _check_fields(fields: Any, name: str) -> dict[str, Any]:
-    """Refuse what the API passes over in silence, and does something else than was meant."""
-    if not isinstance(fields, Mapping) or not fields:
-        raise ProlificValueError(f"{name} must be a dict with the fields of a study, not {shorten(fields)}")
-    if "status" in fields:
-        raise ProlificValueError(f"{name} must not have 'status': a study is published by an action of its own")
-    if "project_id" in fields:
-        raise ProlificValueError(
-            f"{name} must say 'project' instead of 'project_id': Prolific ignores the latter, and another project's "
-            "workspace would pay"
-        )
-    return dict(fields)
 
 
 def _is_cost_part(part: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow_provider_prolific.waiting.publishing import PublishWait
 from airflow_provider_prolific.waiting.studies import StudyWait, SubmissionWait
 from airflow_provider_prolific.waiting.trigger import WaitTrigger
 
@@ -16,3 +17,9 @@ class ProlificSubmissionTrigger(WaitTrigger):
     """Wait until submissions have come in; its arguments are those of `WaitTrigger` and `SubmissionWait`."""
 
     wait_class = SubmissionWait
+
+
+class ProlificPublishTrigger(WaitTrigger):
+    """Wait until a study is published; its arguments are those of `WaitTrigger` and `PublishWait`."""
+
+    wait_class = PublishWait
