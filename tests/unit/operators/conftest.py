@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from variables import variables  # noqa: F401 - a fixture
 
 GROUPS_URL = "https://api.prolific.com/api/v1/participant-groups/"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from variables import variables  # noqa: F401 - a fixture
 
 from airflow_provider_prolific.exceptions import ProlificError, ProlificUndecidedError, ProlificValueError
 from airflow_provider_prolific.operators import ledger as module
