@@ -45,6 +45,8 @@ _TEMPLATE_FIELDS = (
     *("submissions_config", "study_labels", "content_warnings", "content_warning_details", "metadata"),
     *("credential_pool_id", "data_collection_method", "data_collection_id", "data_collection_metadata"),
 )
+#: Which of them are sent though they may be empty.
+_REQUIRED = ("name", "description")
 #: Which fields of a template go when another one is changed: Prolific takes one of them only, or computes it.
 _REPLACED_BY = {
     "filters": ("filter_set_id", "filter_set_version"),
@@ -302,7 +304,7 @@ def _from_template(template: Study, changes: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in template.items()
-        if name in _TEMPLATE_FIELDS and name not in replaced and value not in (None, "", [], {})
+        if name in _TEMPLATE_FIELDS and name not in replaced and (value not in (None, "", [], {}) or name in _REQUIRED)
     } | changes
 
 

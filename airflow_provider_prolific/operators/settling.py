@@ -74,13 +74,20 @@ class SettlingOperator(ProlificOperator):
         with self.opened_hook() as hook:
             return self._finish(context, hook, self.perform(hook, **arguments))
 
-    def execute_complete(self, context: Context, event: Any, wait: Mapping[str, Any], deadline: float) -> Any:
+    def execute_complete(
+        self, context: Context, event: Any, wait: Mapping[str, Any] | None = None, deadline: float = 0
+    ) -> Any:
         """Go on when the trigger has ended its wait; a look of this worker's own decides.
 
         :param event: The trigger's event.
-        :param wait: The arguments of what was waited for.
+        :param wait: The arguments of what was waited for. ``dag.test()`` forgets them: then the work begins anew, as
+            it does in a retry.
         :param deadline: When the wait ends, in seconds since the epoch.
         """
+        if wait is None:
+            if event["status"] != "success":
+                raise ProlificError(str(event["message"]))
+            return self.execute(context)
         failure = str(event.get("message")) if isinstance(event, dict) and event.get("status") == "error" else None
         with self.opened_hook() as hook:
             settling = self.wait_class(**wait)
