@@ -272,7 +272,7 @@ def _set_up(hook: ProlificHook, study_id: str, due: Mapping[str, Decimal], curre
 
     :raises ProlificError: Prolific shows another sum than was sent.
     """
-    batch = hook.create_bonus_payment(study_id, due)
+    batch = hook.create_bonus_payment(study_id, {each: write_amount(amount) for each, amount in due.items()})
     amount = Money.of_hundredths(batch["amount"], currency, "the batch's amount")
     total = Money.of_hundredths(batch["total_amount"], currency, "the batch's total amount")
     expected = Money(sum(due.values(), Decimal()), currency)

@@ -181,11 +181,11 @@ class World:
     def get_workspace_balance(self, workspace_id: str) -> dict[str, Any]:
         return {"currency_code": "GBP", "available_balance": 1_000_000}
 
-    def create_bonus_payment(self, study_id: str, amounts: dict[str, Decimal]) -> dict[str, Any]:
+    def create_bonus_payment(self, study_id: str, amounts: dict[str, str]) -> dict[str, Any]:
         def set_up() -> dict[str, Any]:
             batch_id = f"b{len(self._batches) + 1}"
-            self._batches[batch_id] = dict(amounts)
-            amount = float(sum(amounts.values()) * 100)
+            self._batches[batch_id] = {each: Decimal(amount) for each, amount in amounts.items()}
+            amount = float(sum(self._batches[batch_id].values()) * 100)
             return {"id": batch_id, "study": study_id, "amount": amount, "total_amount": amount * 1.5}
 
         return self._do(set_up)
