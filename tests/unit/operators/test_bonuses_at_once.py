@@ -26,9 +26,9 @@ def pay_at_once(monkeypatch, seed, keys, is_quiet=False):
     with monkeypatch.context() as patches:
         patches.setattr(bonuses, "MAX_ROWS", 2)
         world.install(patches)
-        tasks = [(f"task {n}", world.operator(payment_key=key, **ARGUMENTS).execute) for n, key in enumerate(keys)]
+        tasks = [(f"task {n}", world.task(payment_key=key, **ARGUMENTS)) for n, key in enumerate(keys)]
         for _ in range(2):
-            world.run(*((name, lambda execute=execute: execute({})) for name, execute in tasks))
+            world.run(*tasks)
             check(world)
     return world
 
