@@ -11,14 +11,16 @@ import time
 import pytest
 from airflow.models.trigger import Trigger
 
-from airflow_provider_prolific.triggers.studies import ProlificStudyTrigger, ProlificSubmissionTrigger
+from airflow_provider_prolific.triggers.studies import (
+    ProlificPublishTrigger,
+    ProlificStudyTrigger,
+    ProlificSubmissionTrigger,
+)
 from airflow_provider_prolific.waiting import trigger as rules
 
 STUDY_URL = "https://api.prolific.com/api/v1/studies/s1/"
+STUDY = {"study_id": "s1", "wait_for_publish": True, "fail_on_paused": True}
 COMMON = {
-    "study_id": "s1",
-    "wait_for_publish": True,
-    "fail_on_paused": True,
     "deadline": 1_790_000_000.25,
     "prolific_conn_id": "other",
     "poke_interval": 7.5,
@@ -31,8 +33,9 @@ COMMON = {
     "grown_counts": [3],
 }
 TRIGGERS = {
-    ProlificStudyTrigger: COMMON | {"statuses": ["COMPLETED"]},
-    ProlificSubmissionTrigger: COMMON | {"statuses": ["APPROVED"], "target_count": 30, "if_ended": "return"},
+    ProlificStudyTrigger: COMMON | STUDY | {"statuses": ["COMPLETED"]},
+    ProlificSubmissionTrigger: COMMON | STUDY | {"statuses": ["APPROVED"], "target_count": 30, "if_ended": "return"},
+    ProlificPublishTrigger: COMMON | {"study_id": "s1", "asked": True, "refusal": "no money"},
 }
 
 
@@ -88,6 +91,19 @@ class TestEvent:
         assert event["status"] == "success"
         assert event["message"] == "study 'Screener' (ACTIVE) has 30 of 30 submissions (100%)"
         assert [study["reached"] for study in event["studies"]] == [True]
+
+    def test_a_study_that_is_published_is_a_success(self, shows, connection, trigger, event_of):
+        shows("PUBLISHING", "ACTIVE")
+
+        assert event_of(trigger(ProlificPublishTrigger))["status"] == "success"
+
+    def test_one_that_stays_a_draft_is_an_error(self, api, shows, connection, trigger, event_of):
+        shows("PUBLISHING", "UNPUBLISHED")
+
+        event = event_of(trigger(ProlificPublishTrigger))
+
+        assert (event["status"], len(api.requests)) == ("error", 4)
+        assert "it is still a draft" in event["message"]
 
     def test_what_makes_the_wait_vain_is_an_error(self, shows, connection, trigger, event_of):
         shows("ACTIVE", "UNPUBLISHED")
