@@ -225,17 +225,17 @@ def test_killed_around_any_request_a_retry_comes_to_the_same_end(prolific: Emula
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("settings", [{}, {"repeated_transition": "ignored", "stopped_status": "AWAITING REVIEW"}])
+@pytest.mark.parametrize("repeated_transition", ["refused", "ignored"])
 @pytest.mark.parametrize("deed_class", DEEDS)
 def test_killed_twice_around_any_two_requests_a_second_retry_comes_to_the_same_end(
-    prolific: Emulator, deed_class: type, settings: dict[str, Any]
+    prolific: Emulator, deed_class: type, repeated_transition: str
 ) -> None:
     kills = 0
     for first in range(1, 20):
         for second in range(1, 20):
             for whens in (("before", "after"), ("after", "before"), ("after", "after")):
                 deed = deed_class()
-                begin(prolific, deed, **settings)
+                begin(prolific, deed, repeated_transition=repeated_transition)
                 was_killed = run_killed(deed.work, at=first, when=whens[0])
                 was_killed_again = run_killed(deed.work, at=second, when=whens[1])
                 kills += was_killed + was_killed_again

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
+
 import pytest
 
 from airflow_provider_prolific.exceptions import ProlificApiError, ProlificResponseError, ProlificValueError
@@ -24,6 +27,12 @@ def study(study_id="s1", **fields):
 def hook(connection):
     with ProlificHook(connection, max_retries=0) as hook:
         yield hook
+
+
+@pytest.fixture
+def bodies(api):
+    """Return the bodies that the API was sent."""
+    return lambda: [json.loads(request.body) for request in api.requests if request.body]
 
 
 class TestGetStudy:
@@ -179,3 +188,132 @@ class TestBalance:
 
         with pytest.raises(ProlificResponseError, match="answered without a balance"):
             hook.get_workspace_balance()
+
+
+class TestCreateAndChange:
+    BODY = {"name": "Screener", "reward": 100, "project": "p1"}
+
+    def test_a_draft_is_made_of_the_fields_as_they_are(self, api, hook, bodies):
+        api.post(f"{API}/studies/", status=201, json=study(status="UNPUBLISHED"))
+
+        assert hook.create_study(self.BODY) == study(status="UNPUBLISHED")
+        assert bodies() == [self.BODY]
+
+    @pytest.mark.parametrize(("blocks", "sent"), [({}, True), ({"block_previous_participants": False}, False)])
+    def test_a_clone_keeps_out_those_who_took_part_unless_told_otherwise(self, api, hook, bodies, blocks, sent):
+        api.post(f"{STUDY_URL}clone/", json=study("s2"))
+
+        assert hook.clone_study("s1", **blocks)["id"] == "s2"
+        assert bodies() == [{"block_previous_participants": sent}]
+
+    def test_changes_are_sent_alone(self, api, hook, bodies):
+        api.patch(STUDY_URL, json=study(total_available_places=40.0))
+
+        assert hook.update_study("s1", {"total_available_places": 40})["total_available_places"] == 40
+        assert bodies() == [{"total_available_places": 40}]
+
+    @pytest.mark.parametrize("fields", [None, [], {}, "text"], ids=str)
+    def test_what_are_not_fields_is_refused(self, api, hook, fields):
+        with pytest.raises(ProlificValueError, match=r"^study must be a dict with the fields of a study"):
+            hook.create_study(fields)
+        with pytest.raises(ProlificValueError, match=r"^changes must be a dict with the fields of a study"):
+            hook.update_study("s1", fields)
+        assert not api.requests
+
+    @pytest.mark.parametrize(("field", "reason"), [("status", "an action of its own"), ("project_id", "would pay")])
+    def test_what_prolific_passes_over_in_silence_is_refused(self, api, hook, field, reason):
+        with pytest.raises(ProlificValueError, match=reason):
+            hook.create_study(self.BODY | {field: "x"})
+        with pytest.raises(ProlificValueError, match=reason):
+            hook.update_study("s1", {field: "x"})
+        assert not api.requests
+
+    @pytest.mark.parametrize("status", [200, 204])
+    def test_a_draft_is_deleted_whatever_the_answers_body(self, api, hook, status):
+        api.delete(STUDY_URL, status=status)
+
+        assert hook.delete_study("s1") is None
+
+
+class TestTransition:
+    @pytest.mark.parametrize("action", ["PUBLISH", "PAUSE", "START", "STOP"])
+    def test_an_action_is_sent_and_the_study_comes_back(self, api, hook, bodies, action):
+        api.post(f"{STUDY_URL}transition/", json=study(status="PUBLISHING"))
+
+        assert hook.transition_study("s1", action)["status"] == "PUBLISHING"
+        assert bodies() == [{"action": action}]
+
+    @pytest.mark.parametrize("action", ["publish", "SCHEDULE_PUBLISH", None, ""])
+    def test_another_action_is_refused(self, api, hook, action):
+        with pytest.raises(ProlificValueError, match=r"^action must be 'PUBLISH' or 'PAUSE' or 'START' or 'STOP'"):
+            hook.transition_study("s1", action)
+        assert not api.requests
+
+
+class TestRepeats:
+    """After an unclear answer a call is repeated only where that changes nothing twice."""
+
+    @pytest.fixture
+    def asked_until_it_works(self, api, connection, pauses):
+        def count(method, url, call):
+            api.add(method, url, status=500)
+            api.add(method, url, json=study())
+            with ProlificHook(connection) as hook, suppress(ProlificApiError):
+                call(hook)
+            return len(api.requests)
+
+        return count
+
+    def test_what_makes_a_second_draft_or_publishes_is_not_repeated(self, asked_until_it_works):
+        assert asked_until_it_works("POST", f"{API}/studies/", lambda hook: hook.create_study({"name": "A"})) == 1
+
+    def test_a_clone_is_not(self, asked_until_it_works):
+        assert asked_until_it_works("POST", f"{STUDY_URL}clone/", lambda hook: hook.clone_study("s1")) == 1
+
+    def test_a_transition_is_not(self, asked_until_it_works):
+        url = f"{STUDY_URL}transition/"
+        assert asked_until_it_works("POST", url, lambda hook: hook.transition_study("s1", "PUBLISH")) == 1
+
+    def test_an_absolute_number_of_places_is(self, asked_until_it_works):
+        changes = {"total_available_places": 40}
+        assert asked_until_it_works("PATCH", STUDY_URL, lambda hook: hook.update_study("s1", changes)) == 2
+
+    def test_addresses_which_are_added_are_not(self, asked_until_it_works):
+        changes = {"access_details": [{"external_url": "https://example.com", "total_allocation": 3}]}
+        assert asked_until_it_works("PATCH", STUDY_URL, lambda hook: hook.update_study("s1", changes)) == 1
+
+    def test_a_deletion_is(self, asked_until_it_works):
+        assert asked_until_it_works("DELETE", STUDY_URL, lambda hook: hook.delete_study("s1")) == 2
+
+
+class TestCalculator:
+    URL = f"{API}/study-cost-calculator/"
+
+    def test_it_answers_in_hundredths(self, api, hook, bodies):
+        api.post(self.URL, json={"total_cost": 4200.0})
+
+        assert repr(hook.calculate_study_cost(100, 30)) == "4200"
+        assert bodies() == [{"reward": 100, "total_available_places": 30}]
+
+    @pytest.mark.parametrize("answer", [{}, None, {"total_cost": "4200"}, {"total_cost": None}, {"total_cost": True}])
+    def test_an_answer_without_a_cost_is_not_used(self, api, hook, answer):
+        api.post(self.URL, json=answer)
+
+        with pytest.raises(ProlificResponseError, match="answered without a cost"):
+            hook.calculate_study_cost(100, 30)
+
+
+class TestFilterSet:
+    URL = f"{API}/filter-sets/f1/"
+
+    def test_it_comes_in_the_apis_own_fields(self, api, hook):
+        api.get(self.URL, json={"id": "f1", "version": 3, "filters": []})
+
+        assert hook.get_filter_set("f1") == {"id": "f1", "version": 3, "filters": []}
+
+    @pytest.mark.parametrize("answer", [{}, None, [], {"filters": None}, {"filters": {}}], ids=str)
+    def test_an_answer_without_filters_is_not_used(self, api, hook, answer):
+        api.get(self.URL, json=answer)
+
+        with pytest.raises(ProlificResponseError, match="answered without filters"):
+            hook.get_filter_set("f1")
