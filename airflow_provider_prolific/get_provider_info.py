@@ -26,7 +26,11 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [_modules("hooks.prolific")],
         "operators": [
             _modules(
-                "operators.bonuses", "operators.participant_groups", "operators.participants", "operators.submissions"
+                "operators.bonuses",
+                "operators.participant_groups",
+                "operators.participants",
+                "operators.studies",
+                "operators.submissions",
             )
         ],
         "sensors": [_modules("sensors.participant_groups", "sensors.studies")],
