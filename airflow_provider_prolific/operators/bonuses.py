@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -189,6 +190,7 @@ class ProlificPayBonusesOperator(SettlingOperator):
         )
         return Entry(
             state="open",
+            id=uuid.uuid4().hex,
             payment_key=arguments["payment_key"],
             number=len(ledger.closed_entries()) + 1,
             batch_id=batch_id,

@@ -79,7 +79,7 @@ class Ledger:
         self._known = 0  # how many closed entries of this key have been seen
         if len(self._closed_name(payment_key)) > MAX_NAME:
             raise ProlificValueError(
-                f"study_id and payment_key are too long: they name an Airflow Variable, of at most {MAX_NAME} characters"
+                f"study_id and payment_key name an Airflow Variable: too long for its {MAX_NAME} characters"
             )
 
     def open_entry(self) -> Entry | None:
@@ -93,7 +93,7 @@ class Ledger:
         if entry["state"] == "not paid":
             self.close(entry, "not paid")
             return None
-        if any(closed["batch_id"] == entry["batch_id"] for closed in self._closed_entries(entry["payment_key"])):
+        if any(closed["id"] == entry["id"] for closed in self._closed_entries(entry["payment_key"])):
             return None
         if entry["payment_key"] != self._payment_key:
             raise ProlificError(
@@ -154,7 +154,7 @@ class Ledger:
         :raises ProlificError: the ledger cannot be read or written.
         """
         closed = self._closed_entries(entry["payment_key"], entry["number"] - 1)
-        if any(each["batch_id"] == entry["batch_id"] for each in closed):
+        if any(each["id"] == entry["id"] for each in closed):
             return
         now = datetime.now(UTC).isoformat(timespec="seconds")
         text = _dump([*closed, entry | {"state": state, "closed_at": now}])

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 class Entry(TypedDict):
     """A batch in the ledger: what it pays to which submissions. JSON that people read and edit.
 
-    ``state`` is ``"open"``, ``"paid"`` or ``"not paid"``. ``number`` counts the entries of its payment key. ``amount``
-    is what people get, ``total_amount`` what that costs with fees. ``rows`` has for each submission what it had been
-    paid before and what the batch pays on top, such as ``"1.50 + 4.25"``. All amounts are whole units of the currency.
+    ``state`` is ``"open"``, ``"paid"`` or ``"not paid"``. ``id`` is the entry's own, ``number`` counts the entries of
+    its payment key. ``amount`` is what people get, ``total_amount`` what that costs with fees. ``rows`` has for each
+    submission what it had been paid before and what the batch pays on top, such as ``"1.50 + 4.25"``. All amounts are
+    whole units of the currency.
     """
 
     state: str
+    id: str
     payment_key: str
     number: int
     batch_id: str
@@ -37,7 +39,7 @@ class Entry(TypedDict):
 
 
 STATES = ("open", "paid", "not paid")
-_TEXTS = ("state", "payment_key", "batch_id", "currency", "amount", "total_amount", "opened_at")
+_TEXTS = ("state", "id", "payment_key", "batch_id", "currency", "amount", "total_amount", "opened_at")
 
 
 def check_entry(value: Any, name: str) -> Entry:

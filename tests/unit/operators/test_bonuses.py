@@ -352,6 +352,7 @@ class TestLedger:
 
         [entry] = map(json.loads, written)
         opened_at = entry.pop("opened_at")
+        assert len(entry.pop("id")) == 32
         assert entry == {
             "state": "open",
             "payment_key": "a",

@@ -18,6 +18,7 @@ KEY_A = f"{NAME}_key_a"
 def entry(batch_id="b1", **fields):
     return {
         "state": "open",
+        "id": f"entry of {batch_id}",
         "payment_key": "a",
         "number": 1,
         "batch_id": batch_id,
@@ -58,7 +59,7 @@ class TestPaymentKey:
             check_payment_key(key, "payment_key")
 
     def test_with_the_study_it_must_fit_into_a_name(self, variables):
-        with pytest.raises(ProlificValueError, match="at most 250 characters"):
+        with pytest.raises(ProlificValueError, match="too long for its 250 characters"):
             Ledger("s" * 200, "x" * 50)
 
 

@@ -14,6 +14,7 @@ from airflow_provider_prolific.waiting import trigger as rules
 SUBMISSIONS_URL = "https://api.prolific.com/api/v1/submissions/"
 ENTRY = {
     "state": "open",
+    "id": "e1",
     "payment_key": "a",
     "number": 1,
     "batch_id": "b1",

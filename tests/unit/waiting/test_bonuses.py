@@ -19,6 +19,7 @@ money = st.integers(0, 10**9).map(lambda hundredths: Decimal(hundredths) / 100)
 def entry(state="open", **rows):
     return {
         "state": state,
+        "id": "e1",
         "payment_key": "a",
         "number": 1,
         "batch_id": "b1",
