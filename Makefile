@@ -59,6 +59,11 @@ demo: $(VENV)/.ready
 	@$(VENV)/bin/python scripts/demo.py
 .PHONY: demo
 
+## try             the same to click through, until you stop it: docs/first-wait.md
+try: $(VENV)/.ready
+	@$(VENV)/bin/python scripts/try_out.py
+.PHONY: try
+
 ## emulator        the local Prolific alone, until you stop it
 emulator: $(VENV)/.ready
 	@$(VENV)/bin/python -m airflow_provider_prolific.emulator

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import re
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
+
+from local_airflow import ROOT, RealAirflow, stop_in_order, tell_page
 
 from airflow_provider_prolific.emulator import Emulator
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
-
-from real_airflow import RealAirflow
-
-ROOT = Path(__file__).parent.parent
 DAG_ID = "gate_on_group_size"
 GROUP = "Screened adults"
 TARGET = 30
@@ -28,9 +23,6 @@ PROGRESS = re.compile(r"('.*' has \d+ of \d+) .*")
 
 def main() -> None:
     """Run the demo; nothing is left running, also when it is interrupted."""
-    for sign in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(sign, stop)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in the background without it
     with Emulator() as emulator:
         print(f"A local Prolific is running at {emulator.url}")
         print("Starting Airflow (scheduler, triggerer, API server, DAG processor) …")
@@ -40,8 +32,7 @@ def main() -> None:
         dags.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / "example_dags" / f"{DAG_ID}.py", dags)
         with RealAirflow(home, dags, **settings) as airflow:
-            if not version("apache-airflow").startswith(("2.", "3.0.")):
-                print(f"Open {airflow.url}/plugin/recruitment to watch it")
+            tell_page(airflow)
             run_id = f"demo_{datetime.now(UTC):%Y%m%dT%H%M%S}"
             group_id = emulator.group_id(GROUP)
             emulator.set_group(group_id, participant_count=0, growth_per_second=0)
@@ -81,12 +72,8 @@ def print_table(rows: list[dict[str, Any]]) -> None:
             print("  " + "  ".join("-" * width for width in widths))
 
 
-def stop(sign: int, _frame: object) -> NoReturn:
-    """Turn a signal into an exit, so that everything is ended on the way."""
-    sys.exit(128 + sign)
-
-
 if __name__ == "__main__":
+    stop_in_order()
     try:
         main()
     except KeyboardInterrupt:
