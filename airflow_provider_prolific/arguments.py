@@ -274,7 +274,8 @@ def optional(check: Check, *, rendered: bool = False) -> Check:
 def is_templated(value: Any) -> bool:
     """Tell whether a value is only known at run time: a Jinja template, an XCom, or something that holds one."""
     if isinstance(value, str):
-        return any(opening in value for opening in ("{{", "{%", "{#"))
+        # "{{%PROLIFIC_PID%}}" is for Prolific to fill in; no template begins like that.
+        return any(opening in value.replace("{{%", "") for opening in ("{{", "{%", "{#"))
     if isinstance(value, Mapping):
         return any(is_templated(key) or is_templated(item) for key, item in value.items())
     if isinstance(value, (list, tuple, set, frozenset)):

@@ -90,15 +90,15 @@ class EmulatorClient:
         ``tell_deleted`` (a group's own GET says ``is_deleted``), ``empty_success`` (adding and removing participants
         answers without a body).
 
-        Studies: ``people`` (how they take part in studies that the API creates: an object with words of
-        ``create_study``), ``ignore_state`` (listings do), ``delete_status`` (200 or 204), ``clone_internal_name``
-        (``"same"``, ``"copy"``), ``publishing_seconds`` (1), ``no_funds`` (publishing with too little balance:
-        ``"140007"`` with a text that says nothing, ``"named"``, or ``"later"``: accepted, and a draft again),
-        ``repeated_transition`` (``"refused"``, ``"ignored"``), ``after_reject`` (the status of a filled study after a
-        reject or return: ``"ACTIVE"``, ``"AWAITING REVIEW"``, ``"PAUSED"``), ``stopped_status`` (while something awaits
-        review: ``"AWAITING REVIEW"``, ``"COMPLETED"``), ``reopen_stopped`` (more places do so), ``late_members`` (of an
-        allowlisted group may come if they joined after publishing), ``late_return`` (who comes back after a time-out
-        may finish ``"always"``, or ``"if_free"``: if the place is).
+        Studies: ``people`` (how they take part in studies that the API creates, unless one has the same completion
+        codes: an object with words of ``create_study``), ``ignore_state`` (listings do), ``delete_status`` (200 or
+        204), ``clone_internal_name`` (``"same"``, ``"copy"``), ``publishing_seconds`` (1), ``no_funds`` (publishing
+        with too little balance: ``"140007"`` with a text that says nothing, ``"named"``, or ``"later"``: accepted, and
+        a draft again), ``repeated_transition`` (``"refused"``, ``"ignored"``), ``after_reject`` (the status of a filled
+        study after a reject or return: ``"ACTIVE"``, ``"AWAITING REVIEW"``, ``"PAUSED"``), ``stopped_status`` (while
+        something awaits review: ``"AWAITING REVIEW"``, ``"COMPLETED"``), ``reopen_stopped`` (more places do so),
+        ``late_members`` (of an allowlisted group may come if they joined after publishing), ``late_return`` (who comes
+        back after a time-out may finish ``"always"``, or ``"if_free"``: if the place is).
 
         Submissions: ``study_required`` (for a listing), ``approval_seconds`` (1, until a bulk approval is done),
         ``bulk_approve_others`` (ids that do not await review: ``"skip"``, ``"refuse"``), ``bonus_seconds`` (1, until a

@@ -315,13 +315,18 @@ class TestTemplated:
             {"{{ x }}": 1},
             {"a": [{"b": "{{ x }}"}]},
             {"{{ x }}"},
+            "{{%PROLIFIC_PID%}} {{ x }}",
         ],
     )
     def test_a_template_anywhere_inside_makes_a_value_templated(self, value):
         assert is_templated(value)
 
     @pytest.mark.parametrize(
-        "value", [None, True, 3, 1.5, "", "Screened {adults}", "a } b", [], {}, {"a": ["b", 1]}, ("a",), {"a"}]
+        "value",
+        [
+            *(None, True, 3, 1.5, "", "Screened {adults}", "a } b", [], {}, {"a": ["b", 1]}, ("a",), {"a"}),
+            "https://example.com/?id={{%PROLIFIC_PID%}}&study={{%STUDY_ID%}}",
+        ],
     )
     def test_a_plain_value_is_not_templated(self, value):
         assert not is_templated(value)

@@ -209,6 +209,12 @@ class TestCreate:
     def test_two_studies_may_have_one_internal_name(self, new):
         assert new(internal_name="Twin")["id"] != new(internal_name="Twin")["id"]
 
+    def test_people_take_part_as_in_a_study_with_the_same_codes(self, new, api, prolific_emulator):
+        template = api.get(f"studies/{TEMPLATE}/").json()
+        same, other = new(completion_codes=template["completion_codes"]), new()
+        people = [prolific_emulator.study(each["id"])["seconds_taken"] for each in (same, other)]
+        assert people == [3, 10]
+
     def test_its_codes_make_it_a_feeder_of_the_group(self, new, api):
         action = {"action": "ADD_TO_PARTICIPANT_GROUP", "participant_group": ALLOWED}
         study = new(completion_codes=[{"code": "IN", "code_type": "COMPLETED", "actions": [action]}])

@@ -159,6 +159,21 @@ class TestDeferred:
 
         assert self.resume(deferral, {"status": "error", "message": "no such jar"}) == {"jar": "red", "marbles": 3}
 
+    def test_dag_test_forgets_what_was_waited_for_so_the_work_begins_anew_as_in_a_retry(self, api, deferral):
+        api.replace("GET", JAR_URL, json={"marbles": 3})
+
+        result = FillJar(task_id="task", deferrable=True).execute_complete({}, event={"status": "success"})
+
+        assert result == {"jar": "red", "marbles": 3}
+        assert methods(api) == ["POST", "GET", "POST", "GET"]
+
+    @pytest.mark.parametrize("status", ["error", "timeout"])
+    def test_but_not_after_a_wait_in_vain(self, api, deferral, status):
+        with pytest.raises(ProlificError, match="red has 1 of 3"):
+            FillJar(task_id="task").execute_complete({}, event={"status": status, "message": "red has 1 of 3"})
+
+        assert methods(api) == ["POST", "GET"]
+
     def test_what_has_not_happened_in_time_is_said(self, clock, deferral):
         clock.passed += 600
 

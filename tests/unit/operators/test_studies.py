@@ -161,6 +161,11 @@ class TestArguments:
         with pytest.raises(ProlificValueError, match=reason):
             ProlificCreateStudyOperator(task_id="task", **LEAST[ProlificCreateStudyOperator] | changed)
 
+    def test_prolifics_own_placeholders_hide_nothing_from_that_check(self):
+        body = {"external_study_url": "https://example.com/?id={{%PROLIFIC_PID%}}", "status": "ACTIVE"}
+        with pytest.raises(ProlificValueError, match="must not have 'status'"):
+            ProlificCreateStudyOperator(task_id="task", internal_name="A", study=body, project_id="p1")
+
     @pytest.mark.parametrize("allowed", [{}, {"allow_open_recruitment": False}])
     def test_a_publication_without_a_group_must_be_allowed_while_the_dag_is_parsed(self, allowed):
         with pytest.raises(ProlificValueError, match=r"^participant_group is missing: .* allow_open_recruitment=True"):
