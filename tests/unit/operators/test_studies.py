@@ -513,6 +513,14 @@ class TestTransition:
             run(ProlificTransitionStudyOperator, study_id="s1", action="stop")
         assert changed() == ["POST /studies/s1/transition/"]
 
+    def test_a_refusal_is_followed_by_one_look(self, api, run, shows, asked):
+        shows(study("ACTIVE"))
+        api.post(f"{STUDY_URL}transition/", status=400)
+
+        with pytest.raises(ProlificApiError, match="400"):
+            run(ProlificTransitionStudyOperator, study_id="s1", action="stop")
+        assert asked() == ["GET /studies/s1/", "POST /studies/s1/transition/", "GET /studies/s1/"]
+
     def test_so_it_is_if_prolific_accepted_it_in_vain(self, api, run, shows):
         shows(study("ACTIVE"))
         api.post(f"{STUDY_URL}transition/", json=study("ACTIVE"))
