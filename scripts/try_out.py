@@ -14,7 +14,7 @@ from airflow_provider_prolific.emulator import Emulator
 
 DAG_ID = "recruitment_at_a_glance"
 #: People per second who join a group while a task waits for it; any other group gets one.
-GROWTH = {"Wave 1 completed": 0.1, "Quota: men 18-39": 0.05, "Quota: men 40+": 0}
+GROWTH = {"Wave 1 completed": 0.3, "Quota: men 18-39": 0.1, "Quota: men 40+": 0}
 WAITED_FOR = """
     SELECT rendered_fields FROM task_instance
     JOIN rendered_task_instance_fields USING (dag_id, run_id, task_id, map_index)

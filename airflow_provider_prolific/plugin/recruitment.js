@@ -192,11 +192,11 @@ function taskLink(task) {
 }
 
 function fillRow(row, { task, series, state, wait }, now) {
-  const dash = element("span", { title: "not known" }, "–");
+  const dash = () => element("span", { title: "not known" }, "–");
   const cells = row.children;
   row.className = state.isStalled || state.isFailing ? "alarm" : "";
   const kind = series?.kind === "study" ? "study" : "participant group";
-  cells[1].replaceChildren(...(series ? [series.name, element("small", {}, series.state ? `${kind}, ${series.state}` : kind)] : [dash]));
+  cells[1].replaceChildren(...(series ? [series.name, element("small", {}, series.state ? `${kind}, ${series.state}` : kind)] : [dash()]));
   if (series?.count != null && series.target !== null) {
     const percent = Math.floor((100 * series.count) / series.target);
     const bar = element("progress", { max: series.target, value: Math.min(series.count, series.target), "aria-label": "reached" });
@@ -204,12 +204,12 @@ function fillRow(row, { task, series, state, wait }, now) {
       element("b", {}, series.count.toLocaleString()), ` of ${series.target.toLocaleString()}`, element("span", { class: "percent" }, `${percent}%`), bar,
     );
   } else {
-    cells[2].replaceChildren(series?.target ? `none of ${series.target.toLocaleString()}` : dash);
+    cells[2].replaceChildren(series?.target ? `none of ${series.target.toLocaleString()}` : dash());
   }
   cells[3].replaceChildren(series ? chart(series, now) : "");
   cells[4].replaceChildren(
     ...(state.isReached ? ["reached"]
-      : state.full === null ? [dash]
+      : state.full === null ? [dash()]
       : [`in ${duration(state.full - now)}`, element("small", {}, moment(state.full))]),
     ...(state.isLate ? [element("small", { class: "warning" }, "after the time-out")] : []),
   );
@@ -217,9 +217,9 @@ function fillRow(row, { task, series, state, wait }, now) {
   cells[5].replaceChildren(
     ...(state.isFailing ? [element("span", { class: "warning", title: wait.failure.line }, "Looks fail"), element("small", {}, `for ${duration(now - wait.failure.time)}: ${wait.failure.line.slice(0, 80)}`)]
       : state.isStalled ? [element("span", { class: "warning" }, `No growth for ${duration(now - since)}`), element("small", {}, `since ${moment(since)}`)]
-      : state.grew ? [`${duration(now - since)} ago`] : [dash]),
+      : state.grew ? [`${duration(now - since)} ago`] : [dash()]),
   );
-  cells[6].replaceChildren(...(wait.deadline ? [`in ${duration(wait.deadline - now)}`, element("small", {}, moment(wait.deadline))] : [dash]));
+  cells[6].replaceChildren(...(wait.deadline ? [`in ${duration(wait.deadline - now)}`, element("small", {}, moment(wait.deadline))] : [dash()]));
 }
 
 function makeRow(task) {

@@ -193,6 +193,13 @@ def test_a_row_says_how_far_a_wait_is_and_when_it_will_be_full(
     assert re.search(r"in (1|2) h .* 30 s ago in 3 days", row)
 
 
+def test_what_is_not_known_is_a_dash_in_every_column(show: Callable[[], Page], airflow: PlayedAirflow) -> None:
+    airflow.wait("new")
+
+    [row] = rows(show())
+    assert row.split(" ", 2)[2].split() == ["–", "–", "Forecast", "–", "Grew", "last", "–", "Times", "out", "–"]
+
+
 def test_what_needs_attention_comes_first(show: Callable[[], Page], airflow: PlayedAirflow) -> None:
     airflow.wait("reached", *progress("r", 10, (900, 5), (60, 12)))
     airflow.wait("soon", *progress("s", 100, (3000, 10), (1000, 50), (10, 95)))
