@@ -103,17 +103,11 @@ test-full: $(VENV)/.ready
 	$(VENV)/bin/python -m pytest -m full
 .PHONY: test-full
 
-## test-ui         the connection form, a wait and its result in a real browser, on the newest Airflow and on 2.11
+## test-ui         the connection form, waits and the page Recruitment in a real browser, on the newest Airflow and on 2.11
 test-ui: .venv-ui/.ready .venv-$(OLDEST)/.ready
 	@$(VENV)/bin/python tests/support/debian_packages.py chromium
-	.venv-ui/bin/python -m pytest tests/ui --ignore tests/ui/test_recruitment_page.py
+	.venv-ui/bin/python -m pytest tests/ui
 .PHONY: test-ui
-
-## test-page       the page "Recruitment" in a real browser, over waits in a real Airflow (some minutes)
-test-page: .venv-ui/.ready
-	@$(VENV)/bin/python tests/support/debian_packages.py chromium
-	.venv-ui/bin/python -m pytest tests/ui/test_recruitment_page.py
-.PHONY: test-page
 
 ## test-celery     a wait on CeleryExecutor with PostgreSQL and Redis, while its triggerer and its worker are killed
 test-celery: .venv-celery/.ready

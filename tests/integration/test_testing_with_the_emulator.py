@@ -18,3 +18,20 @@ def test_wait_survives_an_outage(prolific_emulator: Emulator, monkeypatch: pytes
 
     assert status["id"] == group_id
     assert len(prolific_emulator.requests()) == 2
+
+
+def test_screener_fills_its_group_within_a_day(prolific_emulator: Emulator) -> None:
+    group_id = prolific_emulator.create_group("Passed")
+    passed = {"action": "ADD_TO_PARTICIPANT_GROUP", "participant_group": group_id}
+    study_id = prolific_emulator.create_study(
+        "Screener",
+        status="ACTIVE",
+        total_available_places=200,
+        arrivals_per_second=0.01,
+        completion_codes=[{"code": "PASSED", "code_type": "COMPLETED", "actions": [passed]}],
+    )
+
+    prolific_emulator.advance(24 * 3600)
+
+    assert prolific_emulator.study(study_id)["status"] == "AWAITING REVIEW"
+    assert prolific_emulator.group(group_id)["participant_count"] == 200
