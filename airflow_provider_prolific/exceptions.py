@@ -80,7 +80,7 @@ class ProlificResponseError(ProlificError):
 class ProlificApiError(ProlificError):
     """The API refused a request.
 
-    :param message: One line, with method, path, status and the API's own reason.
+    :param message: One line: what is wrong and what to do, then status, method and path, and the API's own reason.
     :param status_code: The HTTP status.
     :param error_code: Prolific's own error number, if it sent one.
     :param title: Prolific's short name of the error, if it sent one.
@@ -126,6 +126,8 @@ def error_of_answer(
 ) -> ProlificApiError:
     """Return the API's refusal as an error, whichever of its shapes the body has.
 
+    The message begins with the cause and the cure, because Airflow's pages cut long lines.
+
     :param call: Method and path.
     :param status: The HTTP status.
     :param phrase: The reason phrase of the status line.
@@ -145,24 +147,39 @@ def error_of_answer(
         reason = ": ".join(text for text in (_flatten(title), _flatten(detail)) if text)
     except (ValueError, RecursionError):  # not JSON, or nested too deeply
         detail = reason = describe_body(body, hide) if status >= 400 else ""  # others are not read
-    if type(code) is int:
-        reason += f" (error_code {code})"
-    message = f"{call} was refused with {status} {one_line(phrase, 100)}".rstrip()
-    if reason:
-        message += f": {reason}"
-    hint = {
-        401: f"check the API token of connection {conn_id!r}",
-        403: f"the token of connection {conn_id!r} may have no access to this workspace",
-        404: f"it does not exist, or the token of connection {conn_id!r} has no access to its workspace",
-    }.get(status, "redirects are not followed" if 300 <= status < 400 else None)
+    code = code if type(code) is int else None
+    origin = f"({status} from {call}" + (f", error_code {code})" if code is not None else ")")
+    reason = one_line(reason, 400)
+    if cause := _cause(status, conn_id):
+        message = f"{cause} {origin}" + (f": {reason}" if reason else "")
+    else:  # what Prolific says is the cause
+        reason = reason or one_line(phrase, 100)
+        message = "Prolific refuses this request" + (f": {reason}" if reason else "") + f" {origin}"
     return ProlificApiError(
-        one_line(message) + (f" ({hint})" if hint else ""),
+        message,
         status_code=status,
-        error_code=code if type(code) is int else None,
+        error_code=code,
         title=title if isinstance(title, str) else None,
         detail=detail,
         retry_after=retry_after,
     )
+
+
+def _cause(status: int, conn_id: str) -> str | None:
+    """Return what a status says by itself, and what to do; ``None`` where only the answer can tell."""
+    if status < 300:
+        return "an answer without a result came, from Prolific or from a proxy in between"
+    if status < 400:
+        return f"redirects are not followed, check the Base URL of connection {conn_id!r}"
+    if status == 429:
+        return "Prolific's rate limit is reached, ask less often"
+    if status in _TEMPORARY_STATUSES or status >= 500:
+        return "Prolific has a temporary problem"
+    return {
+        401: f"the API token of connection {conn_id!r} is wrong or was deleted",
+        403: f"the API token of connection {conn_id!r} has no access to this, or may not do this",
+        404: f"this does not exist, or the API token of connection {conn_id!r} has no access to it",
+    }.get(status)
 
 
 def _flatten(detail: Any) -> str:

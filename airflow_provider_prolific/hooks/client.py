@@ -292,7 +292,7 @@ def _encode(document: Any, call: str) -> bytes:
         return dumps(document, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         reason = str(error)
-    raise ProlificValueError(f"{call} was not sent: its body is not JSON: {one_line(reason)}")
+    raise ProlificValueError(f"the body of a request is not JSON: {one_line(reason)} ({call} was not sent)")
 
 
 def _encode_params(params: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from urllib3.exceptions import (
 )
 
 from airflow_provider_prolific.exceptions import ProlificConnectionError
+from airflow_provider_prolific.hooks.connection import DEFAULT_HOST
 from airflow_provider_prolific.text import Redaction, one_line
 
 
@@ -44,16 +45,20 @@ def error_without_answer(call: str, error: Exception, base_url: str) -> Prolific
         return _permanent(call, said, "look at the proxy variables of the environment")
     has_not_connected = any(isinstance(link, (NewConnectionError, ConnectTimeoutError, ProxyError)) for link in chain)
     if any(isinstance(link, NameResolutionError) for link in chain):
-        said = "the host name of its base URL was not found"
+        said = "the host name in the Base URL was not found"
     elif has_not_connected:
         said = said.rpartition("] ")[2]
     elif any(isinstance(link, (ReadTimeoutError, TimeoutError)) for link in chain):
         said = "it did not come, or not to its end, within the time limit"
-    return ProlificConnectionError(f"{call} got no answer: {said}", may_have_acted=not has_not_connected)
+    if not has_not_connected:
+        return ProlificConnectionError(f"no answer from Prolific: {said} ({call})")
+    if base_url != DEFAULT_HOST:
+        said += "; check Base URL and Port of the connection"
+    return ProlificConnectionError(f"Prolific cannot be reached: {said} ({call})", may_have_acted=False)
 
 
 def _permanent(call: str, reason: str, advice: str) -> ProlificConnectionError:
-    return ProlificConnectionError(f"{call} was not sent: {reason} ({advice})", transient=False, may_have_acted=False)
+    return ProlificConnectionError(f"{reason}; {advice} ({call} was not sent)", transient=False, may_have_acted=False)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -102,7 +102,7 @@ def test_revoked_token_is_logged_at_growing_intervals_and_works_again_when_repai
     assert [event["milestone"] for event in events] == [10]
     assert pauses[-1] > 1.2  # from a fifth of a second on, doubled each time
     logged = caplog.text + "".join(capfd.readouterr())
-    assert "check the API token" in logged
+    assert "the API token of connection 'prolific_default' is wrong or was deleted" in logged
     assert emulator.token not in logged
 
 

@@ -47,7 +47,7 @@ def test_airflow_tests_the_connection(
 
     assert "Connection success!" in run("airflow", "connections", "test", "prolific_default")
     prolific_emulator.revoke_token()
-    assert "check the API token of this connection" in run(
+    assert "the API token of this connection is wrong or was deleted" in run(
         "airflow", "connections", "test", "prolific_default", check=False
     )
 

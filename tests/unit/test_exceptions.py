@@ -102,13 +102,13 @@ ERROR_BODIES = [
             }
         },
         (140003, "Bad request", "Unknown participant"),
-        "Bad request: Unknown participant (error_code 140003)",
+        "Bad request: Unknown participant",
         id="wrapped",
     ),
     pytest.param(
         {"status": 400, "error_code": 140003, "title": "Bad request", "detail": "Unknown participant"},
         (140003, "Bad request", "Unknown participant"),
-        "Bad request: Unknown participant (error_code 140003)",
+        "Bad request: Unknown participant",
         id="flat",
     ),
     pytest.param(
@@ -151,7 +151,8 @@ class TestErrorOfAnswer:
 
         assert error.status_code == 400
         assert (error.error_code, error.title, error.detail) == fields
-        assert str(error) == "GET /x/ was refused with 400 Bad Request" + (f": {reason}" if reason else "")
+        code = f", error_code {error.error_code}" if error.error_code else ""
+        assert str(error) == f"Prolific refuses this request: {reason or 'Bad Request'} (400 from GET /x/{code})"
 
     @pytest.mark.parametrize(
         ("body", "reason"),
@@ -166,25 +167,38 @@ class TestErrorOfAnswer:
         ],
     )
     def test_a_refusal_that_is_not_json_is_told_without_its_mark_up(self, body, reason):
-        assert str(refuse(body, 502, "Bad Gateway")) == f"GET /x/ was refused with 502 Bad Gateway: {reason}"
+        assert str(refuse(body, 502, "Bad Gateway")).endswith(f" (502 from GET /x/): {reason}")
 
     def test_the_body_of_a_redirect_which_is_not_read_is_not_spoken_of(self):
-        assert str(refuse(b"", 302, "Found")) == "GET /x/ was refused with 302 Found (redirects are not followed)"
+        assert str(refuse(b"", 302, "Found")).endswith(" (302 from GET /x/)")
 
     @pytest.mark.parametrize(
-        ("status", "hint"),
+        ("status", "cause"),
         [
-            (302, "(redirects are not followed)"),
-            (401, "(check the API token of connection 'prolific_default')"),
-            (403, "(the token of connection 'prolific_default' may have no access to this workspace)"),
-            (404, "(it does not exist, or the token of connection 'prolific_default' has no access to its workspace)"),
+            (103, "an answer without a result came, from Prolific or from a proxy in between"),
+            (302, "redirects are not followed, check the Base URL of connection 'prolific_default'"),
+            (401, "the API token of connection 'prolific_default' is wrong or was deleted"),
+            (403, "the API token of connection 'prolific_default' has no access to this, or may not do this"),
+            (404, "this does not exist, or the API token of connection 'prolific_default' has no access to it"),
+            (408, "Prolific has a temporary problem"),
+            (429, "Prolific's rate limit is reached, ask less often"),
+            (503, "Prolific has a temporary problem"),
         ],
     )
-    def test_what_can_be_done_is_said_however_long_the_reason_is(self, status, hint):
-        for detail in ("why", "x" * 10_000):
-            message = str(refuse({"detail": detail}, status))
-            assert message.endswith(hint)
-            assert len(message) < 700
+    def test_the_cause_and_the_cure_come_first_the_reason_last(self, status, cause):
+        assert str(refuse({"detail": "Why"}, status)) == f"{cause} ({status} from GET /x/): Why"
+        assert str(refuse({}, status)) == f"{cause} ({status} from GET /x/)"
+
+    @pytest.mark.parametrize("status", [400, 401, 404, 409])
+    def test_a_long_reason_leaves_room_for_the_call(self, status):
+        message = str(refuse({"detail": "x" * 10_000}, status))
+
+        assert f"({status} from GET /x/)" in message
+        assert len(message) < 700
+
+    def test_a_refusal_without_a_reason_has_the_phrase_of_its_status(self):
+        assert str(refuse({}, 409, "Conflict")) == "Prolific refuses this request: Conflict (409 from GET /x/)"
+        assert str(refuse({}, 409, "")) == "Prolific refuses this request (409 from GET /x/)"
 
     @pytest.mark.parametrize(
         "detail", ["a\nb\r\nc", "a\x1b[31mb", {"a\n": ["b\n"]}, ["\0"], "\u2028", "\ud800", "right\u202eleft"]
@@ -215,7 +229,7 @@ class TestErrorOfAnswer:
     def test_whatever_the_body_the_status_is_told_in_one_line(self, body, status, phrase):
         message = str(refuse(body, status, phrase))
 
-        assert message.startswith(f"GET /x/ was refused with {status}")
+        assert f"({status} from GET /x/" in message
         assert message.isprintable()
 
 

@@ -24,7 +24,7 @@ def failure_of(client, method="GET", **arguments):
     with pytest.raises(ProlificConnectionError) as failure:
         client.call(method, "/x/", lambda answer: answer, **arguments)
     message = str(failure.value)
-    assert message.startswith(f"{method} /x/ ")
+    assert f"({method} /x/" in message
     assert message.isprintable()
     assert "127.0.0.1" not in message  # the host may be a token in the wrong field
     return failure.value
@@ -48,7 +48,9 @@ class TestNotConnected:
         assert (failure.transient, failure.may_have_acted) == (True, False)
 
     def test_it_is_told_in_words(self, make_client):
-        assert str(failure_of(make_client(CLOSED))) == "GET /x/ got no answer: Connection refused"
+        assert str(failure_of(make_client(CLOSED))) == (
+            "Prolific cannot be reached: Connection refused; check Base URL and Port of the connection (GET /x/)"
+        )
 
     def test_a_host_that_is_not_found_is_not_shown(self, make_client, monkeypatch):
         def look_up(*arguments, **keywords):
@@ -57,7 +59,10 @@ class TestNotConnected:
         monkeypatch.setattr(socket, "getaddrinfo", look_up)
         failure = failure_of(make_client("https://token-in-the-wrong-field.example"))
 
-        assert str(failure) == "GET /x/ got no answer: the host name of its base URL was not found"
+        assert str(failure) == (
+            "Prolific cannot be reached: the host name in the Base URL was not found; check Base URL and Port of the "
+            "connection (GET /x/)"
+        )
 
 
 class TestBrokenAnswers:
@@ -97,15 +102,16 @@ class TestBrokenAnswers:
     def test_a_time_out_is_told_in_words(self, make_client, start_silent_server):
         failure = failure_of(make_client(start_silent_server("http"), attempt_seconds=0.1))
 
-        assert str(failure) == "GET /x/ got no answer: it did not come, or not to its end, within the time limit"
+        assert str(failure) == (
+            "no answer from Prolific: it did not come, or not to its end, within the time limit (GET /x/)"
+        )
 
 
 class TestPermanent:
     def check(self, failure, reason, advice):
         assert (failure.transient, failure.may_have_acted) == (False, False)
-        assert str(failure).startswith("GET /x/ was not sent: ")
         assert reason in str(failure)
-        assert str(failure).endswith(f" ({advice})")
+        assert str(failure).endswith(f"; {advice} (GET /x/ was not sent)")
 
     def test_a_refused_certificate(self, serve, make_client, certificate):
         failure = failure_of(make_client(serve(b"", certificate=certificate).url))

@@ -212,8 +212,7 @@ class TestTestConnection:
 
         assert works is False
         assert message == (
-            "GET /api/v1/users/me/ was refused with 401 Unauthorized: Invalid token. "
-            "(check the API token of this connection)"
+            "the API token of this connection is wrong or was deleted (401 from GET /api/v1/users/me/): Invalid token."
         )
 
     def test_nobody_waits_for_repeats(self, api, connection, pauses):
@@ -241,7 +240,8 @@ class TestTestConnection:
 
         assert ProlificHook().test_connection() == (
             False,
-            "GET /api/v1/users/me/ got no answer: Connection refused",
+            "Prolific cannot be reached: Connection refused; check Base URL and Port of the connection "
+            "(GET /api/v1/users/me/)",
         )
 
     @pytest.mark.parametrize("answer", [{}, [], None, "ada", {"id": None}, {"email": "ada@example.org"}])
