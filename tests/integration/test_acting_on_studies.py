@@ -603,7 +603,7 @@ class TestSetPlaces:
         study_id = draft(prolific, status="ACTIVE", reward=10_000)  # 4,200 of 5,000 GBP are held
         with pytest.raises(ProlificError, match=r"needs up to 1400\.00 GBP, but its workspace has"):
             set_places(study_id, 40)
-        with pytest.raises(ProlificError, match="^Prolific refuses this request: .*400 from PATCH"):
+        with pytest.raises(ProlificError, match=r"^Prolific refuses this request: .*400 from PATCH"):
             set_places(study_id, 40, skip_balance_check=True)
         assert prolific.study(study_id)["total_available_places"] == 30
 

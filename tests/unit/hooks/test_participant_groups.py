@@ -527,7 +527,7 @@ class TestAddAndRemove:
         assert error.title == "Unknown participant ***"
         assert error.detail == {"participant_ids": ["*** does not exist"], "***": ["***"]}
         assert str(error).endswith(
-            f" (400 from {method} /api/v1/participant-groups/g1/participants/, error_code 140003)"
+            f"(400 from {method} /api/v1/participant-groups/g1/participants/, error_code 140003)"
         )
         assert "5f0" not in str(error)
         assert len(api.requests) == 2

@@ -240,8 +240,10 @@ class TestTestConnection:
 
         assert ProlificHook().test_connection() == (
             False,
-            "Prolific cannot be reached: Connection refused; check Base URL and Port of the connection "
-            "(GET /api/v1/users/me/)",
+            (
+                "Prolific cannot be reached: Connection refused; check Base URL and Port of the connection "
+                "(GET /api/v1/users/me/)"
+            ),
         )
 
     @pytest.mark.parametrize("answer", [{}, [], None, "ada", {"id": None}, {"email": "ada@example.org"}])

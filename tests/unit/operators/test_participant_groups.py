@@ -64,7 +64,7 @@ class TestList:
     def test_a_refusal_fails_the_task_with_its_cause(self, api, run_list):
         api.fails(401, '{"detail": "Invalid token."}')
         with pytest.raises(
-            ProlificApiError, match=r"^the API token of connection 'prolific_default' is wrong .*: Invalid token\.$"
+            ProlificApiError, match=r"^the API token of connection .* is wrong .*: Invalid token\.$"
         ):
             run_list()
 

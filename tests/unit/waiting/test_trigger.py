@@ -182,7 +182,7 @@ class TestEvent:
         assert event_of(trigger(0.1)) == {"status": "timeout", "jars": SHORT, "message": "red has 120 of 300"}
 
     @pytest.mark.parametrize(
-        ("status", "words"), [(401, "is wrong or was deleted"), (403, "no access"), (404, "does not exist")]
+        ("status", "words"), [(401, "is wrong"), (403, "no access"), (404, "does not exist")]
     )
     def test_a_permanent_refusal_ends_the_wait_at_once(
         self, jar, connection, trigger, event_of, no_first_pause, status, words
