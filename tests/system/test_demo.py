@@ -1,22 +1,31 @@
-"""The demo, from its start to its last process."""
+"""The demo and ``make try``, from their start to their last process."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-DEMO = Path(__file__).parent.parent.parent / "scripts" / "demo.py"
+from airflow_provider_prolific.emulator.client import EmulatorClient
+
+ROOT = Path(__file__).parent.parent.parent
+NEWEST = (ROOT / "constraints" / "versions.txt").read_text().splitlines()[-1].split()[1]
+GROUP = "Screened adults"
 
 
-def start_demo() -> subprocess.Popen[str]:
+def start_demo(script: str = "demo") -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-u", str(DEMO)],
+        [sys.executable, "-u", str(ROOT / "scripts" / f"{script}.py")],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -58,3 +67,72 @@ def test_demo_leaves_no_process_behind(moment: str, sign: int) -> None:
     assert demo.returncode != 0
     _, alive = psutil.wait_procs(family, timeout=5)
     assert alive == []
+
+
+class Api:
+    """Airflow's REST API, for whoever comes."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.headers = {"Content-Type": "application/json"}
+        self.headers["Authorization"] = f"Bearer {self.ask('GET', 'auth/token')['access_token']}"
+
+    def ask(self, method: str, path: str, document: object = None) -> Any:
+        body = None if document is None else json.dumps(document).encode()
+        request = urllib.request.Request(f"{self.url}/{path}", body, self.headers, method=method)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def waiting(self) -> set[str]:
+        found = self.ask("GET", "api/v2/dags/~/dagRuns/~/taskInstances?state=deferred")
+        return {task["task_id"] for task in found["task_instances"]}
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@pytest.mark.skipif(version("apache-airflow") != NEWEST, reason="make try has the newest Airflow")
+def test_try_lets_groups_grow_while_a_task_waits_for_them_until_a_signal_ends_it() -> None:
+    program = start_demo("try_out")
+    assert program.stdout is not None
+    said = ""
+    while "Ctrl-C stops everything." not in said:
+        said += (line := program.stdout.readline())
+        assert line, said
+    assert re.search(r"^Open http://127\.0\.0\.1:\d+/plugin/recruitment to watch it$", said, re.MULTILINE)
+    api = Api(re.search(r"Airflow is at (\S+)", said)[1])  # type: ignore[index]
+    prolific = EmulatorClient(re.search(r"curl --request POST (\S+)/_emulator/reset", said)[1])  # type: ignore[index]
+    group_id = prolific.group_id(GROUP)
+
+    wait_until(lambda: api.waiting() == {"wave_1", "younger_men", "older_men"})
+    wait_until(lambda: prolific.group(prolific.group_id("Wave 1 completed"))["participant_count"] > 40)
+    assert prolific.group(prolific.group_id("Quota: men 40+"))["participant_count"] == 12
+    assert prolific.group(group_id)["participant_count"] == 0
+
+    api.ask("PATCH", "api/v2/dags/gate_on_group_size", {"is_paused": False})
+    run = api.ask(
+        "POST", "api/v2/dags/gate_on_group_size/dagRuns", {"logical_date": None, "conf": {"target_count": 10}}
+    )
+    path = f"api/v2/dags/gate_on_group_size/dagRuns/{run['dag_run_id']}".replace("+", "%2B")
+    wait_until(lambda: api.ask("GET", path)["state"] == "success")
+    assert prolific.group(group_id)["participant_count"] >= 10
+
+    prolific.reset()
+    wait_until(lambda: prolific.group(prolific.group_id("Wave 1 completed"))["growth_per_second"] > 0)
+    count = prolific.group(group_id)["participant_count"]
+    time.sleep(2)
+    assert prolific.group(group_id)["participant_count"] == count < 10
+
+    family = children(program)
+    homes = {Path(process.cwd()) for process in family} - {Path.cwd()}
+    os.kill(program.pid, signal.SIGTERM)
+    rest, _ = program.communicate(timeout=60)
+    assert (program.returncode, rest.strip()) == (0, "Everything is stopped.")
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert alive == []
+    assert homes
+    assert [home for home in homes if home.exists()] == []

@@ -33,7 +33,7 @@ USERS = ("admin", "viewer")
 @pytest.fixture(scope="module")
 def airflow(tmp_path_factory: pytest.TempPathFactory, prolific: Emulator) -> Iterator[RealAirflow]:
     groups = {}
-    for name, (count, growth) in GROUPS.items():
+    for name, (count, _) in GROUPS.items():
         groups[name] = prolific.create_group(name) if name in ("Nobody joins", SCRIPT) else prolific.group_id(name)
         prolific.set_group(groups[name], participant_count=count, growth_per_second=0, growth_limit=None)
     folder = tmp_path_factory.mktemp("airflow")
