@@ -34,7 +34,9 @@ def get_provider_info() -> dict[str, Any]:
             )
         ],
         "sensors": [_modules("sensors.participant_groups", "sensors.studies")],
-        "triggers": [_modules("triggers.bonuses", "triggers.participant_groups", "triggers.studies")],
+        "triggers": [
+            _modules("triggers.bonuses", "triggers.participant_groups", "triggers.studies", "triggers.submissions")
+        ],
         "extra-links": ["airflow_provider_prolific.links.FeederStudyLink"],
         "connection-types": [
             {

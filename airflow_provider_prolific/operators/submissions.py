@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow_provider_prolific.arguments import check_id, check_statuses, optional
+from airflow_provider_prolific.arguments import (
+    check_id,
+    check_ids,
+    check_limit,
+    check_statuses,
+    one_of,
+    optional,
+)
+from airflow_provider_prolific.exceptions import ProlificApiError, ProlificError, ProlificValueError
 from airflow_provider_prolific.operators.base import ProlificOperator
-from airflow_provider_prolific.text import fold_status, one_line
-from airflow_provider_prolific.waiting.wait import read_time
+from airflow_provider_prolific.operators.settling import SettlingOperator
+from airflow_provider_prolific.text import fold_status, one_line, shorten
+from airflow_provider_prolific.waiting.approvals import ApprovalWait
+from airflow_provider_prolific.waiting.wait import Status, Wait, read_time
 
 if TYPE_CHECKING:
-    from airflow_provider_prolific.arguments import TextArgument
+    from airflow_provider_prolific.arguments import NumberArgument, TextArgument
     from airflow_provider_prolific.hooks.prolific import ProlificHook
     from airflow_provider_prolific.hooks.submissions import Submission
+    from airflow_provider_prolific.waiting.studies import SubmissionStatusesArgument
+
+#: How many submissions Prolific advises to approve in one call.
+CHUNK_SIZE = 1000
+#: A submission becomes AWAITING REVIEW some seconds after the person's last page: how often it is looked at until
+#: then, and how many seconds apart.
+LOOKS = 5
+LOOK_SECONDS = 4
 
 
 class ProlificListSubmissionsOperator(ProlificOperator):
@@ -45,7 +64,7 @@ class ProlificListSubmissionsOperator(ProlificOperator):
         self,
         *,
         study_id: TextArgument,
-        statuses: Iterable[str] | TextArgument | None = None,
+        statuses: SubmissionStatusesArgument | None = None,
         prolific_conn_id: TextArgument = "prolific_default",
         **kwargs: Any,
     ) -> None:
@@ -65,3 +84,169 @@ class ProlificListSubmissionsOperator(ProlificOperator):
             len(listed),
         )
         return sorted(listed, key=lambda submission: (read_time(submission.get("started_at")), submission["id"]))
+
+
+class ProlificApproveSubmissionsOperator(SettlingOperator):
+    """Approve submissions, so that these people are paid; each once, however often the task runs.
+
+    .. code-block:: python
+
+        ProlificApproveSubmissionsOperator(
+            task_id="approve",
+            study_id="64c000000000000000000001",
+            submission_ids=["66a000000000000000000001"],
+            max_submissions=200,
+        )
+
+    Only submissions that are ``AWAITING REVIEW`` are sent; one that is ``APPROVED`` counts as done. One that is asked
+    to be returned, has no completion code (``NOCODE``) or is not complete is not eligible, nor is one in another
+    status. Prolific accepts the request and acts later: the task looks until each submission has settled.
+
+    :param study_id: The study that all of them must belong to.
+    :param submission_ids: The ids of the submissions; an empty list is nothing to do.
+    :param on_ineligible: ``"fail"``: one that is not eligible is an error, and nothing is sent; ``"skip"``: it is left
+        out.
+    :param max_submissions: A longer list is an error, and nothing is sent; ``None`` for no other limit than the list.
+    :param timeout: How long it looks at most until all have settled: a ``timedelta``, or seconds.
+    :param poke_interval: The time between two looks.
+    :param deferrable: Look in the triggerer; the default is Airflow's ``default_deferrable``.
+    :param prolific_conn_id: The Prolific connection.
+    :return: ``study_id``, ``submission_count`` (of the list), ``approved_count``, ``skipped_count`` and ``counts``
+        (status to number).
+    :raises ProlificError: one is not eligible, of another study, or has not settled in time.
+
+    API: https://docs.prolific.com/api-reference/submissions/bulk-approve-submissions
+    """
+
+    trigger_path: ClassVar[str] = "airflow_provider_prolific.triggers.submissions.ProlificApprovalTrigger"
+    wait_class: ClassVar[type[Wait]] = ApprovalWait
+    returns_dict: ClassVar[bool] = True
+    checks = {
+        "study_id": check_id,
+        "submission_ids": check_ids,
+        "on_ineligible": one_of("fail", "skip"),
+        "max_submissions": check_limit,
+    }
+
+    def __init__(
+        self,
+        *,
+        study_id: TextArgument,
+        submission_ids: Iterable[str | TextArgument] | TextArgument,
+        on_ineligible: Literal["fail", "skip"] | TextArgument = "fail",
+        max_submissions: NumberArgument | None = None,
+        prolific_conn_id: TextArgument = "prolific_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(prolific_conn_id=prolific_conn_id, **kwargs)
+        self.set_arguments(
+            study_id=study_id,
+            submission_ids=submission_ids,
+            on_ineligible=on_ineligible,
+            max_submissions=max_submissions,
+        )
+
+    def perform(
+        self,
+        hook: ProlificHook,
+        *,
+        study_id: str,
+        submission_ids: list[str],
+        on_ineligible: str,
+        max_submissions: int | None,
+    ) -> Wait | dict[str, Any]:
+        """Look at all of them, send those that await review, and return what is to settle."""
+        if max_submissions is not None and len(submission_ids) > max_submissions:
+            raise ProlificError(
+                f"{len(submission_ids)} submissions are more than max_submissions ({max_submissions}); nothing was "
+                "approved"
+            )
+        if not submission_ids:
+            return self._result(ApprovalWait(study_id, []), {"approved_count": 0, "counts": {}})
+        eligible, ineligible = self._look(hook, study_id, submission_ids)
+        if ineligible:
+            reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(Counter(ineligible.values()).items()))
+            text = f"{len(ineligible)} of {len(submission_ids)} submissions cannot be approved: {reasons}"
+            if on_ineligible == "fail":
+                raise ProlificError(
+                    f'{text}; nothing was approved. on_ineligible="skip" leaves them out: {shorten([*ineligible], 300)}'
+                )
+            self.log.warning("%s; they are left out", text)
+        for first in range(0, len(eligible), CHUNK_SIZE):
+            self._send(hook, study_id, eligible[first : first + CHUNK_SIZE])
+            self.log.info(
+                "Prolific has accepted %d of %d submissions to approve",
+                min(first + CHUNK_SIZE, len(eligible)),
+                len(eligible),
+            )
+        return ApprovalWait(study_id, submission_ids, list(ineligible))
+
+    def settled(self, hook: ProlificHook, wait: Wait, statuses: list[Status]) -> dict[str, Any]:  # noqa: ARG002
+        """Return the numbers."""
+        return self._result(wait, statuses[0])
+
+    def _result(self, wait: Any, status: Status) -> dict[str, Any]:
+        count, approved = len(wait.submission_ids), status["approved_count"]
+        self.log.info("%d of %d submissions of study %s are approved", approved, count, wait.study_id)
+        changed = count - len(wait.left_out) - approved
+        if changed > 0:
+            self.log.warning("%d of those that were sent have come to another end: %s", changed, status["counts"])
+        return {
+            "study_id": wait.study_id,
+            "submission_count": count,
+            "approved_count": approved,
+            "skipped_count": count - approved,
+            "counts": status["counts"],
+        }
+
+    def _look(
+        self, hook: ProlificHook, study_id: str, submission_ids: Sequence[str]
+    ) -> tuple[list[str], dict[str, str]]:
+        """Return which are to be sent, and which are not eligible, with the reason.
+
+        :raises ProlificValueError: one is another study's.
+        """
+        for look in range(1, LOOKS + 1):
+            submissions = {each["id"]: each for each in hook.list_submissions(study_id)}
+            if foreign := [each for each in submission_ids if each not in submissions]:
+                raise ProlificValueError(
+                    f"{len(foreign)} of {len(submission_ids)} submissions do not belong to study {shorten(study_id)}: "
+                    f"{shorten(foreign, 300)}; nothing was approved"
+                )
+            wanted = [submissions[each] for each in submission_ids]
+            if look == LOOKS or not any(fold_status(each["status"]) in ("ACTIVE", "PROCESSING") for each in wanted):
+                break
+            self.log.info("Some submissions are not handed in yet: looks again in %d s", LOOK_SECONDS)
+            time.sleep(LOOK_SECONDS)
+        ineligible = {each["id"]: reason for each in wanted if (reason := _reason_against(each)) is not None}
+        done = [each["id"] for each in wanted if fold_status(each["status"]) == "APPROVED"]
+        return [each for each in submission_ids if each not in ineligible and each not in set(done)], ineligible
+
+    def _send(self, hook: ProlificHook, study_id: str, submission_ids: list[str]) -> None:
+        """Send a chunk; if it is refused because another task was faster, send what that one has left."""
+        try:
+            hook.approve_submissions(study_id, submission_ids)
+        except ProlificApiError as error:
+            if error.status_code != 400:
+                raise
+            left, _ = self._look(hook, study_id, submission_ids)
+            if len(left) == len(submission_ids):
+                raise
+            hook.approve_submissions(study_id, left)
+
+
+def _reason_against(submission: Submission) -> str | None:
+    """Return why a submission is not eligible; ``None`` for one that is, or that is approved already."""
+    status = fold_status(submission["status"])
+    if status == "APPROVED":
+        return None
+    if status != "AWAITING REVIEW":
+        return one_line(status, 50)
+    if submission.get("return_requested"):
+        return "with a return request"
+    if str(submission.get("study_code") or "").rstrip(".").upper() == "NOCODE":
+        return "without a completion code (NOCODE)"
+    is_complete = submission.get("is_complete")
+    if is_complete is False or (is_complete is None and submission.get("completed_at") is None):
+        return "not complete"
+    return None
