@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeGuard
@@ -299,6 +299,18 @@ class CheckedArguments:
             name: check for base in reversed(cls.__mro__) for name, check in vars(base).get("checks", {}).items()
         }
         cls.template_fields = (*cls.checks, "prolific_conn_id")
+
+    @classmethod
+    def check_keywords(cls, keywords: Collection[str]) -> None:
+        """Refuse a scope that is given as an argument of its own.
+
+        :raises ProlificValueError: with what to write instead.
+        """
+        for scope in SCOPES:
+            if scope in keywords and "filter" in cls.checks and scope not in cls.checks:
+                raise ProlificValueError(
+                    f'{scope} is not an argument of {cls.__name__}: pass filter={{"{scope}": …}} instead'
+                )
 
     def set_arguments(self, **arguments: Any) -> None:
         """Keep the arguments as they were given, after checking those that are known while the DAG is parsed.

@@ -51,6 +51,7 @@ class ProlificOperator(CheckedArguments, BaseOperator):
         if not self.is_repeatable:
             # Not named in the signature: Airflow would fill it from default_args before it comes here.
             kwargs.setdefault("retries", 0)
+        self.check_keywords(kwargs)
         super().__init__(**kwargs)
         self._pushes_keys = self.returns_dict and self.multiple_outputs
         self.prolific_conn_id: Any = prolific_conn_id
@@ -165,7 +166,7 @@ def _look_up(
             if error.status_code != 404:
                 raise
     if no_scope is None:
-        return GroupIndex(hook.list_participant_groups(filter, active=None))  # deleted ones too, to say so
+        return GroupIndex.read(hook, filter, active=None)  # deleted ones too, to say so
     if is_usual_id:
         return GroupIndex([])
     raise no_scope

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,6 +20,7 @@ from airflow_provider_prolific.waiting.wait import Status, Wait
 if TYPE_CHECKING:
     from airflow_provider_prolific.arguments import TextArgument
     from airflow_provider_prolific.hooks.prolific import ProlificHook
+    from airflow_provider_prolific.waiting.studies import SubmissionStatusesArgument
 
 #: How many bonuses Prolific advises to pay at once.
 MAX_ROWS = 200
@@ -89,7 +90,7 @@ class ProlificPayBonusesOperator(SettlingOperator):
         max_each: TextArgument,
         max_total: TextArgument,
         payment_key: TextArgument,
-        statuses: Iterable[str] | TextArgument = ("APPROVED",),
+        statuses: SubmissionStatusesArgument = ("APPROVED",),
         prolific_conn_id: TextArgument = "prolific_default",
         **kwargs: Any,
     ) -> None:

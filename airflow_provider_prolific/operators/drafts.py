@@ -30,6 +30,8 @@ from airflow_provider_prolific.waiting.wait import read_time
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from airflow.sdk import XComArg
+
     from airflow_provider_prolific.arguments import FilterArgument, TextArgument
     from airflow_provider_prolific.hooks.prolific import ProlificHook
     from airflow_provider_prolific.hooks.studies import Study
@@ -123,7 +125,7 @@ class ProlificCreateStudyOperator(ProlificOperator):
         template_study_id: TextArgument | None = None,
         changes: Mapping[str, Any] | TextArgument | None = None,
         project_id: TextArgument | None = None,
-        if_exists: Literal["return", "fail"] | TextArgument = "return",
+        if_exists: Literal["return", "fail"] | XComArg = "return",
         participant_groups: Iterable[TextArgument] | TextArgument | None = None,
         filter: FilterArgument | None = None,
         prolific_conn_id: TextArgument = "prolific_default",

@@ -21,7 +21,6 @@ from airflow_provider_prolific.links import FeederStudyLink, name_feeder_study
 from airflow_provider_prolific.operators.base import ParticipantGroupOperator, ProlificOperator, find_group
 from airflow_provider_prolific.operators.feeder_studies import check_unused
 from airflow_provider_prolific.operators.unknown_participants import (
-    OnUnknownParticipant,
     add_known_participants,
     check_on_unknown_participant,
     is_unknown_participant,
@@ -31,9 +30,12 @@ from airflow_provider_prolific.text import shorten
 from airflow_provider_prolific.waiting.group_index import GroupIndex, describe_groups
 
 if TYPE_CHECKING:
+    from airflow.sdk import XComArg
+
     from airflow_provider_prolific.arguments import FilterArgument, FlagArgument, ParticipantIdsArgument, TextArgument
     from airflow_provider_prolific.hooks.participant_groups import ParticipantGroup
     from airflow_provider_prolific.hooks.prolific import ProlificHook
+    from airflow_provider_prolific.operators.unknown_participants import OnUnknownParticipantArgument
     from airflow_provider_prolific.version_compat import Context
 
     class CreatedGroup(ParticipantGroup, total=False):
@@ -69,7 +71,7 @@ class ProlificListParticipantGroupsOperator(ProlificOperator):
         self,
         *,
         filter: FilterArgument | None = None,
-        active: FlagArgument | None = True,
+        active: bool | XComArg | None = True,
         prolific_conn_id: TextArgument = "prolific_default",
         **kwargs: Any,
     ) -> None:
@@ -102,10 +104,9 @@ class ProlificCreateParticipantGroupOperator(ProlificOperator):
             description="Passed wave 1",
         )
 
-    Prolific lets several groups have one name, so the operator looks for the name first, and once more if the answer
-    to the creation is lost: with ``if_exists="return"`` a retry finds its own group and makes no second one.
-    ``if_exists="fail"`` is for a name that must be new: it knows its own group only while it runs. Two tasks that
-    create one name at the same moment both find none, so let them not run side by side.
+    Prolific lets several groups have one name, so the operator looks for it first, and again if the answer to the
+    creation is lost: with ``if_exists="return"`` a retry finds its own group. ``if_exists="fail"`` is for a name that
+    must be new: a retry refuses its own group, too. Two tasks that run at the same time can create one name twice.
 
     :param name: The group's name.
     :param workspace_id: The workspace that it belongs to; without it the connection's.
@@ -143,9 +144,9 @@ class ProlificCreateParticipantGroupOperator(ProlificOperator):
         workspace_id: TextArgument | None = None,
         description: TextArgument | None = None,
         participant_ids: ParticipantIdsArgument | None = None,
-        if_exists: Literal["return", "fail"] | TextArgument = "return",
+        if_exists: Literal["return", "fail"] | XComArg = "return",
         allow_similar: FlagArgument = False,
-        on_unknown_participant: OnUnknownParticipant | TextArgument = "fail",
+        on_unknown_participant: OnUnknownParticipantArgument = "fail",
         prolific_conn_id: TextArgument = "prolific_default",
         **kwargs: Any,
     ) -> None:
@@ -264,7 +265,7 @@ class ProlificDeleteParticipantGroupOperator(ParticipantGroupOperator):
         *,
         participant_group: TextArgument,
         filter: FilterArgument | None = None,
-        if_missing: Literal["fail", "ignore"] | TextArgument = "fail",
+        if_missing: Literal["fail", "ignore"] | XComArg = "fail",
         force: FlagArgument = False,
         prolific_conn_id: TextArgument = "prolific_default",
         **kwargs: Any,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from airflow_provider_prolific.hooks.participant_groups import ParticipantGroup
     from airflow_provider_prolific.hooks.prolific import ProlificHook
+    from airflow_provider_prolific.operators.unknown_participants import OnUnknownParticipantArgument
 
 
 class ParticipantGroupSummary(TypedDict):
@@ -128,7 +129,7 @@ class ProlificAddParticipantsOperator(ParticipantGroupOperator):
         participant_group: TextArgument,
         participant_ids: ParticipantIdsArgument,
         filter: FilterArgument | None = None,
-        on_unknown_participant: OnUnknownParticipant | TextArgument = "fail",
+        on_unknown_participant: OnUnknownParticipantArgument = "fail",
         prolific_conn_id: TextArgument = "prolific_default",
         **kwargs: Any,
     ) -> None:
@@ -271,7 +272,7 @@ class ProlificSyncParticipantsOperator(ParticipantGroupOperator):
         allow_empty: FlagArgument = False,
         max_removals: NumberArgument | None = None,
         filter: FilterArgument | None = None,
-        on_unknown_participant: OnUnknownParticipant | TextArgument = "fail",
+        on_unknown_participant: OnUnknownParticipantArgument = "fail",
         prolific_conn_id: TextArgument = "prolific_default",
         **kwargs: Any,
     ) -> None:

@@ -22,6 +22,8 @@ from airflow_provider_prolific.text import fold_status
 from airflow_provider_prolific.waiting.studies import describe_study
 
 if TYPE_CHECKING:
+    from airflow.sdk import XComArg
+
     from airflow_provider_prolific.arguments import FlagArgument, NumberArgument, TextArgument
     from airflow_provider_prolific.hooks.prolific import ProlificHook
     from airflow_provider_prolific.hooks.studies import Study
@@ -71,7 +73,7 @@ class ProlificTransitionStudyOperator(ProlificOperator):
         self,
         *,
         study_id: TextArgument,
-        action: Literal["pause", "start", "stop"] | TextArgument,
+        action: Literal["pause", "start", "stop"] | XComArg,
         prolific_conn_id: TextArgument = "prolific_default",
         **kwargs: Any,
     ) -> None:

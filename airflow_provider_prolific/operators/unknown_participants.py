@@ -14,7 +14,12 @@ from airflow_provider_prolific.exceptions import ProlificApiError, ProlificError
 from airflow_provider_prolific.text import Redaction
 
 if TYPE_CHECKING:
+    from airflow.sdk import XComArg
+
     from airflow_provider_prolific.hooks.prolific import ProlificHook
+
+    # What an author may write in a DAG file for it.
+    OnUnknownParticipantArgument: TypeAlias = "OnUnknownParticipant | XComArg"
 
 OnUnknownParticipant: TypeAlias = Literal["fail", "skip"]
 check_on_unknown_participant = one_of("fail", "skip")

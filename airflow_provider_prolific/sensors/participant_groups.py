@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_prolific.arguments import check_active, check_count, check_filter, check_group, optional
+from airflow_provider_prolific.arguments import check_count, check_filter, check_group, optional
 from airflow_provider_prolific.exceptions import ProlificValueError
 from airflow_provider_prolific.links import FeederStudyLink, name_feeder_study
 from airflow_provider_prolific.text import shorten
 from airflow_provider_prolific.waiting.sensor import WaitSensor
-from airflow_provider_prolific.waiting.targets import Gate, check_if_missing, check_match, check_targets
+from airflow_provider_prolific.waiting.targets import (
+    Gate,
+    check_if_missing,
+    check_match,
+    check_targets,
+    check_waited_active,
+)
 
 if TYPE_CHECKING:
     from typing import Literal
+
+    from airflow.sdk import XComArg
 
     from airflow_provider_prolific.arguments import FilterArgument, NumberArgument, TextArgument
     from airflow_provider_prolific.version_compat import Context
@@ -42,7 +50,8 @@ class ProlificParticipantGroupSensor(WaitSensor):
     :param targets: Several groups instead: id or exact name to target participant count. (templated)
     :param filter: ``{"workspace_id": …}`` or ``{"project_id": …}``; without it the connection's default scope.
         (templated)
-    :param active: ``True`` for live groups, ``False`` for deleted ones, ``None`` for both. (templated)
+    :param active: ``True`` to look among live groups, ``None`` also among deleted ones, which reach no target.
+        (templated)
     :param match: ``"all"``: every group must reach its target; ``"any"``: one is enough. (templated)
     :param if_missing: ``"fail"``: a missing or deleted group is an error; ``"wait"``: another pipeline will create it.
         (templated)
@@ -57,7 +66,7 @@ class ProlificParticipantGroupSensor(WaitSensor):
         "target_count": optional(check_count),
         "targets": optional(check_targets),
         "filter": check_filter,
-        "active": check_active,
+        "active": check_waited_active,
         "match": check_match,
         "if_missing": check_if_missing,
     }
@@ -71,9 +80,9 @@ class ProlificParticipantGroupSensor(WaitSensor):
         target_count: NumberArgument | None = None,
         targets: Mapping[str, NumberArgument] | TextArgument | None = None,
         filter: FilterArgument | None = None,
-        active: bool | TextArgument | None = True,
-        match: Literal["all", "any"] | TextArgument = "all",
-        if_missing: Literal["fail", "wait"] | TextArgument = "fail",
+        active: Literal[True] | XComArg | None = True,
+        match: Literal["all", "any"] | XComArg = "all",
+        if_missing: Literal["fail", "wait"] | XComArg = "fail",
         prolific_conn_id: str = "prolific_default",
         **sensor_arguments: Any,
     ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_prolific.arguments import check_count, check_flag, check_id, check_statuses, optional
@@ -12,7 +11,10 @@ from airflow_provider_prolific.waiting.studies import StudyWait, SubmissionWait,
 if TYPE_CHECKING:
     from typing import Literal
 
+    from airflow.sdk import XComArg
+
     from airflow_provider_prolific.arguments import FlagArgument, NumberArgument, TextArgument
+    from airflow_provider_prolific.waiting.studies import StudyStatusesArgument, SubmissionStatusesArgument
 
 
 class ProlificStudySensor(WaitSensor):
@@ -51,7 +53,7 @@ class ProlificStudySensor(WaitSensor):
         self,
         *,
         study_id: TextArgument,
-        statuses: Iterable[str] | TextArgument = ("AWAITING REVIEW", "COMPLETED"),
+        statuses: StudyStatusesArgument = ("AWAITING REVIEW", "COMPLETED"),
         wait_for_publish: FlagArgument = False,
         fail_on_paused: FlagArgument = False,
         prolific_conn_id: str = "prolific_default",
@@ -109,8 +111,8 @@ class ProlificSubmissionSensor(WaitSensor):
         *,
         study_id: TextArgument,
         target_count: NumberArgument | None = None,
-        statuses: Iterable[str] | TextArgument = ("AWAITING REVIEW", "APPROVED"),
-        if_ended: Literal["fail", "return"] | TextArgument = "fail",
+        statuses: SubmissionStatusesArgument = ("AWAITING REVIEW", "APPROVED"),
+        if_ended: Literal["fail", "return"] | XComArg = "fail",
         wait_for_publish: FlagArgument = False,
         fail_on_paused: FlagArgument = False,
         prolific_conn_id: str = "prolific_default",

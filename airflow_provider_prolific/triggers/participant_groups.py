@@ -45,7 +45,7 @@ class ProlificParticipantGroupTrigger(WaitTrigger):
 
     :param targets: Participant group (id or exact name) to target participant count.
     :param filter: ``{"workspace_id": …}`` or ``{"project_id": …}``, or ``None`` for the connection's default scope.
-    :param active: ``True`` for live groups, ``False`` for deleted ones, ``None`` for both.
+    :param active: ``True`` to look among live groups, ``None`` also among deleted ones.
     :param match: ``"all"`` or ``"any"`` of the targets.
     :param if_missing: ``"fail"`` or ``"wait"`` for a group that is not there.
     """

@@ -9,10 +9,13 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_prolific.exceptions import ProlificError
 from airflow_provider_prolific.text import shorten
+
+if TYPE_CHECKING:
+    from airflow_provider_prolific.hooks.prolific import ProlificHook
 
 #: How many groups a message offers, and among how many close names are looked for: the comparison is slow.
 MAX_SUGGESTIONS = 3
@@ -28,14 +31,22 @@ class GroupIndex:
     error that names it.
 
     :param groups: Participant groups in the API's own field names.
+    :param scope: Where they were listed, in words.
     """
 
-    def __init__(self, groups: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, groups: Iterable[Mapping[str, Any]], scope: str | None = None) -> None:
+        self._scope = scope
         self._by_id: dict[str, Mapping[str, Any]] = {}
         self._by_name: dict[str, list[Mapping[str, Any]]] = {}
         for group in groups:
             self._by_id[group["id"]] = group
             self._by_name.setdefault(composed(group["name"]), []).append(group)
+
+    @classmethod
+    def read(cls, hook: ProlificHook, filter: Mapping[str, str] | None, active: bool | None = True) -> GroupIndex:
+        """List the groups of a scope; ``None`` for the connection's default scope."""
+        [(key, scope_id)] = filter.items() if filter else [hook.default_scope()]
+        return cls(hook.list_participant_groups({key: scope_id}, active), f"{key.removesuffix('_id')} {scope_id}")
 
     def find(self, key: str) -> Mapping[str, Any] | None:
         """Return the group with this id or, failing that, with exactly this name; ``None`` where there is none.
@@ -45,7 +56,7 @@ class GroupIndex:
         if (group := self._by_id.get(key) or self.named(key)) is not None:
             return group
         if similar := self.similar(key):
-            raise ProlificError(f"{_absence(key)}; did you mean {describe_groups(similar)}?")
+            raise self._absence(key, similar, "; upper and lower case and spaces matter")
         return None
 
     def named(self, name: str) -> Mapping[str, Any] | None:
@@ -79,11 +90,14 @@ class GroupIndex:
 
     def missing(self, key: str) -> ProlificError:
         """Return the error for an id or a name that no group has; it says which names are close."""
-        close = self._close(key)
-        return ProlificError(
-            f"{_absence(key)}: it may have been deleted, or lie in another workspace"
-            + (f"; did you mean {describe_groups(close)}?" if close else "")
-        )
+        return self._absence(key, self._close(key), "; it may have been deleted, or be in another workspace")
+
+    def _absence(self, key: str, nearest: list[Mapping[str, Any]], more: str) -> ProlificError:
+        text = f"no participant group {shorten(key)}"
+        if self._scope:
+            count = sum(1 for _ in self._live())
+            text += f" in {self._scope} ({count} group{'s' * (count != 1)})"
+        return ProlificError(text + (f"; nearest: {describe_groups(nearest)}" if nearest else "") + more)
 
     def similar(self, key: str) -> list[Mapping[str, Any]]:
         """Return the live groups whose names only look like this one: other case or white space, same letters."""
@@ -123,14 +137,10 @@ def check_live(group: Mapping[str, Any]) -> None:
 
 
 def describe_groups(groups: Iterable[Mapping[str, Any]]) -> str:
-    """Return groups in words for a question: ``'Wave 1 ' (64e…) or 'wave 1' (64e…)``."""
+    """Return groups in words: ``'Wave 1 ' (64e…) or 'wave 1' (64e…)``."""
     return " or ".join(
         f"{shorten(group['name'])} ({shorten(group['id'])[1:-1]})" for group in islice(groups, MAX_SUGGESTIONS)
     )
-
-
-def _absence(key: str) -> str:
-    return f"no participant group has the id or the exact name {shorten(key)} in this scope"
 
 
 def composed(name: str) -> str:

@@ -25,11 +25,12 @@ class Journal:
     """The lines that one wait writes into its task's log.
 
     :param log: The log.
+    :param counts: What another process has seen before.
     """
 
-    def __init__(self, log: Any) -> None:
+    def __init__(self, log: Any, counts: Sequence[int] = ()) -> None:
         self._log = log
-        self._progress = Progress()
+        self._progress = Progress(counts)
         self._trouble = Trouble()
         self._statuses: list[Status] = []
         self._measures: list[Measure] = []
@@ -69,11 +70,15 @@ class Journal:
 
 
 class Progress:
-    """Turn what each look finds into lines for the task log: one when a count changes, and a sign of life."""
+    """Turn what each look finds into lines for the task log: one when a count changes, and a sign of life.
 
-    __slots__ = ("_first", "_first_time", "_last", "_told_at")
+    :param counts: What another process has seen before the first look, so that its growth is told.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_counts", "_first", "_first_time", "_last", "_told_at")
+
+    def __init__(self, counts: Sequence[int] = ()) -> None:
+        self._counts = counts
         self._first: Sequence[Measure] = ()
         self._first_time = 0.0
         self._last: Sequence[Measure] = ()
@@ -85,18 +90,14 @@ class Progress:
             self._first, self._first_time = measures, now
         elif measures == self._last and now - self._told_at < SILENCE_SECONDS:
             return None
-        before = self._last or measures
-        self._last, self._told_at = measures, now
+        counts = [measure.count or 0 for measure in measures]
+        before = self._counts if len(self._counts) == len(counts) else counts
+        self._counts, self._last, self._told_at = counts, measures, now
         elapsed = now - self._first_time
         return "; ".join(
-            measure.text + _growth(measure, earlier) + _estimate(measure, first, elapsed)
-            for measure, earlier, first in zip(measures, before, self._first, strict=True)
+            measure.text + (f", {count - earlier:+d}" if count != earlier else "") + _estimate(measure, first, elapsed)
+            for measure, count, earlier, first in zip(measures, counts, before, self._first, strict=True)
         )
-
-
-def _growth(measure: Measure, before: Measure) -> str:
-    change = (measure.count or 0) - (before.count or 0)
-    return f", {change:+d}" if change else ""
 
 
 def _estimate(measure: Measure, first: Measure, elapsed: float) -> str:

@@ -16,8 +16,13 @@ from airflow_provider_prolific.arguments import (
     check_flag,
     check_seconds,
 )
-from airflow_provider_prolific.exceptions import ProlificError, ProlificStalledError, ProlificUnreadableConnectionError
-from airflow_provider_prolific.text import shorten
+from airflow_provider_prolific.exceptions import (
+    ProlificError,
+    ProlificStalledError,
+    ProlificUnreadableConnectionError,
+    ProlificValueError,
+)
+from airflow_provider_prolific.text import one_line, shorten
 from airflow_provider_prolific.version_compat import (
     DEFER_TIMEOUT_REASONS,
     AirflowSensorTimeout,
@@ -81,9 +86,15 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
         for name in ("poke_interval", "timeout", "max_wait"):
             if sensor_arguments.get(name) is not None:
                 sensor_arguments[name] = check_seconds(sensor_arguments[name], name)
+        self.check_keywords(sensor_arguments)
         super().__init__(**sensor_arguments)
         self.stalled_after = None if stalled_after is None else check_seconds(stalled_after, "stalled_after")
         self.deferrable = check_flag(deferrable, "deferrable")
+        if self.deferrable and type(self).poke is not WaitSensor.poke:
+            raise ProlificValueError(
+                f"{type(self).__name__} overrides poke(), which the triggerer does not call: set deferrable=False, or "
+                "say what is waited for in wait() and the trigger"
+            )
         self._begin()
 
     if TYPE_CHECKING:
@@ -118,13 +129,16 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
             self._journal.begins(interval, now + self._longest_wait(), bool(self.exponential_backoff))
         with self._softened():
             if self.deferrable:
-                return self._look_and_defer(context)
-            try:
-                statuses: list[Status] = super().execute(context)
-            except (AirflowSensorTimeout, AirflowSkipException) as error:
-                if error.__cause__ is not None:  # skipped because of what poke() raised, not for a time-out
-                    raise
-                self._raise_timeout()
+                statuses = self._look_and_defer(context)
+            else:
+                try:
+                    statuses = super().execute(context)
+                except (AirflowSensorTimeout, AirflowSkipException) as error:
+                    if error.__cause__ is not None:  # skipped because of what poke() raised, not for a time-out
+                        raise
+                    self._raise_timeout()
+            if self._wait is not None:  # a subclass's own poke() may know nothing of it
+                self.log.info("Reached: %s", self._wait.describe(self._statuses))
             return statuses
 
     def poke(self, context: Context) -> PokeReturnValue:
@@ -164,7 +178,8 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
     def _stalled(self, hook: ProlificHook, wait: Wait, statuses: list[Status], context: Context) -> str | None:
         """Return in words that the wait has stalled, or ``None``."""
         now, measures = time.time(), [*map(wait.measure, statuses)]
-        if self.reschedule and self.stalled_after is not None:  # each look is a process without a memory
+        if self.reschedule and not self.deferrable and self.stalled_after is not None:
+            # Each look is a process without a memory.
             since = first_look_at(context) or now
             if now - since >= self.stalled_after:
                 since = max(since, wait.last_growth(hook, statuses) or 0)
@@ -187,7 +202,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
                 self.log.exception("This look failed, the wait goes on (silent_fail)")
                 result = PokeReturnValue(False)
             elif self.never_fail:
-                raise AirflowSkipException(f"skipped, for never_fail is set: {error}") from error
+                raise self._skipped("never_fail", error) from error
             else:
                 raise
         if result.is_done:
@@ -264,13 +279,14 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
             statuses: list[Status] = BaseOperator.resume_execution(self, next_method, next_kwargs, context)
             return statuses
         failure = next_kwargs or {}
-        if traceback := failure.get("traceback"):
-            self.log.error("The trigger failed:\n%s", "".join(traceback))
+        traceback = "".join(failure.get("traceback") or ())
+        if traceback:
+            self.log.error("The trigger failed:\n%s", traceback)
         reason = str(getattr(failure.get("error"), "value", failure.get("error")))
         if reason in DEFER_TIMEOUT_REASONS:
             event = {"status": "timeout", "message": "Airflow ended the wait before the trigger reported"}
         else:
-            event = {"status": "error", "message": f"the trigger failed: {reason}; its log says why"}
+            event = {"status": "error", "message": f"the trigger failed: {_describe_crash(traceback, reason)}"}
         return self.execute_complete(context, event)
 
     def _mask_token(self) -> None:
@@ -296,15 +312,30 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
             yield
         except AirflowSensorTimeout as error:
             if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(f"skipped, for soft_fail or never_fail is set: {error}") from error
+                raise self._skipped("soft_fail" if self.soft_fail else "never_fail", error) from error
             raise
         except ProlificError as error:
             if self.never_fail:
-                raise AirflowSkipException(f"skipped, for never_fail is set: {error}") from error
+                raise self._skipped("never_fail", error) from error
             raise
+
+    def _skipped(self, flag: str, error: Exception) -> AirflowSkipException:
+        """Warn of a skip, which Airflow itself mentions in passing only, and return what skips the task."""
+        message = f"Skipped ({flag}): {error}"
+        self.log.warning("%s", message)
+        return AirflowSkipException(message)
 
     def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
         """Return the seconds to the next look on the worker: Airflow's, or more if the API names a time."""
         retry_after = getattr(self._failed_look, "retry_after", None) or 0
         interval = min(super()._get_next_poke_interval(*args, **kwargs), MAX_AIRFLOW_SECONDS)
         return max(interval, retry_after, MIN_POKE_INTERVAL_SECONDS)
+
+
+def _describe_crash(traceback: str, reason: str) -> str:
+    """Return why a trigger failed: the last line of its traceback, or Airflow's own words."""
+    if not traceback.strip():
+        return f"{reason}; its log says why"
+    cause = one_line(traceback.strip().splitlines()[-1], 300)
+    is_import = cause.startswith(("ModuleNotFoundError", "ImportError"))
+    return cause + " (is the package installed where the triggerer runs?)" * is_import

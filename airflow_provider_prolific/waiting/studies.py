@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from airflow_provider_prolific.arguments import check_count, check_flag, check_id, check_statuses, one_of, optional
 from airflow_provider_prolific.exceptions import ProlificError, ProlificResponseError, ProlificValueError
@@ -11,13 +11,33 @@ from airflow_provider_prolific.text import fold_status, shorten
 from airflow_provider_prolific.waiting.wait import Measure, Status, Wait, read_time
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    from airflow.sdk import XComArg
 
     from airflow_provider_prolific.hooks.prolific import ProlificHook
     from airflow_provider_prolific.hooks.studies import Study
 
     #: A study, and how many of its submissions are in each status if somebody who waits for it wants to know.
     Answer: TypeAlias = tuple[Study, dict[str, int]]
+
+    # What an author may write in a DAG file for them.
+    StudyStatusesArgument: TypeAlias = "StudyStatus | Iterable[StudyStatus | XComArg] | XComArg"
+    SubmissionStatusesArgument: TypeAlias = "SubmissionStatus | Iterable[SubmissionStatus | XComArg] | XComArg"
+
+#: The statuses as Prolific writes them; other spellings, and new ones, are understood all the same.
+StudyStatus: TypeAlias = Literal[
+    "UNPUBLISHED", "SCHEDULED", "PUBLISHING", "ACTIVE", "PAUSED", "AWAITING REVIEW", "COMPLETED"
+]
+SubmissionStatus: TypeAlias = Literal[
+    "RESERVED",
+    "ACTIVE",
+    "AWAITING REVIEW",
+    "APPROVED",
+    "PARTIALLY APPROVED",
+    "REJECTED",
+    "RETURNED",
+    "SCREENED OUT",
+    "TIMED-OUT",
+]
 
 #: A study is AWAITING REVIEW when its places are filled for the moment: a return or a time-out brings it back to life.
 MOMENTARY_STATUSES = ("AWAITING REVIEW",)

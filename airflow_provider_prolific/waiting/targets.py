@@ -58,12 +58,25 @@ def check_targets(value: Any, name: str) -> dict[str, int]:
     }
 
 
+def check_waited_active(value: Any, name: str) -> bool | None:
+    """Return among which groups to look.
+
+    :raises ProlificValueError: among none that can reach a target.
+    """
+    active = check_active(value, name)
+    if active is False:
+        raise ProlificValueError(
+            f"{name} must not be False: a deleted group never reaches its target, so the wait could not succeed"
+        )
+    return active
+
+
 class Gate(Wait):
     """Wait until participant groups reach their target counts.
 
     :param targets: Participant group (id or exact name) to target count.
     :param filter: ``{"workspace_id": …}`` or ``{"project_id": …}``; ``None`` for the connection's default scope.
-    :param active: ``True`` for live groups, ``False`` for deleted ones, ``None`` for both.
+    :param active: ``True`` to look among live groups, ``None`` also among deleted ones, which reach no target.
     :param match: ``"all"``: every target must be reached; ``"any"``: one is enough.
     :param if_missing: ``"fail"``: a group that is missing or deleted is an error; ``"wait"``: it counts as not reached.
     :raises ProlificValueError: one of them is none of these.
@@ -82,7 +95,7 @@ class Gate(Wait):
     ) -> None:
         self.targets = check_targets(targets, "targets")
         self.filter = check_filter(filter, "filter")
-        self.active = check_active(active, "active")
+        self.active = check_waited_active(active, "active")
         self.match = check_match(match, "match")
         self.if_missing = check_if_missing(if_missing, "if_missing")
 
@@ -102,7 +115,7 @@ class Gate(Wait):
 
     def ask(self, hook: ProlificHook) -> GroupIndex:
         """List the groups of the scope."""
-        return GroupIndex(hook.list_participant_groups(self.filter, self.active))
+        return GroupIndex.read(hook, self.filter, self.active)
 
     def judge(self, answer: GroupIndex) -> list[Status]:
         """Compare the targets with the groups of one listing.

@@ -48,7 +48,7 @@ class WaitTrigger(BaseTrigger):
     :param not_before: When the first look may happen, in seconds since the epoch, if the API named a time.
     :param stalled_after: End the wait if no count has grown for so many seconds.
     :param grown_at: When a count grew last as far as the worker has seen, in seconds since the epoch.
-    :param grown_counts: The counts that it saw.
+    :param grown_counts: The counts that it saw; the first line of the log tells what has come since.
     :param arguments: Those of the wait.
     """
 
@@ -120,7 +120,7 @@ class WaitTrigger(BaseTrigger):
         loop = asyncio.get_running_loop()
         pace = Pace(self.poke_interval, self.exponential_backoff, self.max_wait)
         pauses = pace.pauses()
-        journal = Journal(self.log)
+        journal = Journal(self.log, self.grown_counts or ())
         stall = Stall(self.stalled_after, self.grown_at, self.grown_counts or ())
         statuses: list[Status] = []
         started_at = loop.time()
@@ -181,5 +181,5 @@ class WaitTrigger(BaseTrigger):
         if isinstance(error, ProlificUnreadableConnectionError):
             if poll.line.was_read or waited <= UNSEEN_CONNECTION_SECONDS:
                 return None
-            return f"{error} (it must be set where the triggerer runs, too)"
+            return f"set the connection where the triggerer runs, too: {error}"
         return str(error)

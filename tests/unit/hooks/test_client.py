@@ -67,9 +67,7 @@ class TestSending:
 
     @pytest.mark.parametrize("body", [float("nan"), {"a": float("inf")}, {"a": object()}, {1, 2}])
     def test_a_body_that_is_not_json_is_an_error_of_the_caller(self, make_client, body):
-        with pytest.raises(
-            ProlificValueError, match=r"^the body of a request is not JSON: .* was not sent\)$"
-        ):
+        with pytest.raises(ProlificValueError, match=r"^the body of a request is not JSON: .* was not sent\)$"):
             call(make_client(CLOSED), "POST", json=body)
 
     @pytest.mark.parametrize(

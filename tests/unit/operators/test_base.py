@@ -75,6 +75,12 @@ def make(operator_class, **arguments):
 
 
 class TestArguments:
+    @pytest.mark.parametrize("operator_class", [each for each in LEAST if "filter" in each.checks])
+    @pytest.mark.parametrize("scope", ["workspace_id", "project_id"])
+    def test_a_scope_that_is_given_as_a_keyword_is_refused_with_what_to_write(self, operator_class, scope):
+        with pytest.raises(ProlificValueError, match=rf'^{scope} is not .* pass filter=\{{"{scope}": …\}} instead$'):
+            make(operator_class, **{scope: "64a000000000000000000001"})
+
     @each_operator
     def test_all_are_keywords(self, operator_class):
         parameters = list(inspect.signature(operator_class.__init__).parameters.values())[1:]
@@ -197,7 +203,7 @@ class TestWhichGroup:
         connect()
         api.get(f"{GROUPS_URL}{USUAL_ID}/", status=404)
 
-        with pytest.raises(ProlificError, match=f"^no participant group has the id or the exact name '{USUAL_ID}'"):
+        with pytest.raises(ProlificError, match=f"^no participant group '{USUAL_ID}'; it may"):
             self.use(USUAL_ID)
 
     @pytest.mark.parametrize("status", [401, 403])
@@ -219,13 +225,15 @@ class TestWhichGroup:
     def test_a_look_alike_is_offered(self, lists, group):
         lists(group("g1", "Wave 1 "))
 
-        with pytest.raises(ProlificError, match=r"did you mean 'Wave 1 ' \(g1\)\?"):
+        with pytest.raises(ProlificError, match=r"; nearest: 'Wave 1 ' \(g1\); upper and lower case and spaces"):
             self.use("Wave 1")
 
     def test_a_close_name_is_offered(self, lists, group):
         lists(group("g1", "Screened adults"))
 
-        with pytest.raises(ProlificError, match=r"did you mean 'Screened adults' \(g1\)\?"):
+        with pytest.raises(
+            ProlificError, match=r"^no participant group 'Screened adlts' in workspace \w+ \(1 group\); nearest: 'Scr"
+        ):
             self.use("Screened adlts")
 
     def test_the_id_of_a_deleted_group_is_an_error_that_says_so(self, api, group):

@@ -63,9 +63,7 @@ class TestList:
 
     def test_a_refusal_fails_the_task_with_its_cause(self, api, run_list):
         api.fails(401, '{"detail": "Invalid token."}')
-        with pytest.raises(
-            ProlificApiError, match=r"^the API token of connection .* is wrong .*: Invalid token\.$"
-        ):
+        with pytest.raises(ProlificApiError, match=r"^the API token of connection .* is wrong .*: Invalid token\.$"):
             run_list()
 
 
@@ -306,9 +304,7 @@ class TestDelete:
     def test_a_group_that_nobody_knows_is_an_error(self, api, lists, run_delete, participant_group):
         api.get(GROUP_URL, status=404)
         lists()
-        with pytest.raises(
-            ProlificError, match=f"^no participant group has the id or the exact name '{participant_group}'"
-        ):
+        with pytest.raises(ProlificError, match=f"^no participant group '{participant_group}' in workspace "):
             run_delete(participant_group=participant_group)
 
     @pytest.mark.parametrize("participant_group", [GROUP_ID, "New"])
@@ -338,7 +334,7 @@ class TestDelete:
 
     def test_a_look_alike_is_not_ignored(self, lists, run_delete, new):
         lists(new(name="new"))
-        with pytest.raises(ProlificError, match=r"did you mean 'new'"):
+        with pytest.raises(ProlificError, match=r"; nearest: 'new'"):
             run_delete(participant_group="New", if_missing="ignore")
 
     def test_a_deletion_that_finds_no_group_any_more_is_done(self, api, run_delete, calls, new):

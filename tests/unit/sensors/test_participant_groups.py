@@ -60,6 +60,7 @@ BAD_ARGUMENTS = [
     ({"targets": {"A": 1}, "match": "some"}, r"^match must be 'all' or 'any'"),
     ({"targets": {"A": 1}, "if_missing": "ignore"}, r"^if_missing must be 'fail' or 'wait'"),
     ({"targets": {"A": 1}, "active": "yes"}, r"^active must be True .* False .* or None"),
+    ({"targets": {"A": 1}, "active": False}, r"^active must not be False: a deleted group never reaches its target"),
     ({"targets": {"A": 1}, "filter": {"workspace": "w1"}}, r"^filter must be "),
 ]
 
@@ -96,6 +97,11 @@ class TestArguments:
     def test_a_group_with_its_count_or_targets_must_be_there_and_never_both(self, arguments):
         with pytest.raises(ProlificValueError, match=r"^give either participant_group and target_count, or targets="):
             ProlificParticipantGroupSensor(task_id="wait", **arguments)
+
+    @pytest.mark.parametrize("scope", ["workspace_id", "project_id"])
+    def test_a_scope_that_is_given_as_a_keyword_is_refused_with_what_to_write(self, scope):
+        with pytest.raises(ProlificValueError, match=rf'pass filter=\{{"{scope}": …\}} instead$'):
+            sensor(**{scope: "64a000000000000000000001"})
 
     @pytest.mark.parametrize(("arguments", "words"), BAD_ARGUMENTS, ids=str)
     def test_a_bad_argument_is_refused_while_the_dag_is_parsed(self, arguments, words):

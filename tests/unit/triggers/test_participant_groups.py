@@ -103,7 +103,7 @@ class TestWait:
     @pytest.mark.parametrize(
         ("groups", "words"),
         [
-            ([], "no participant group has the id or the exact name 'Screened adults'"),
+            ([], "no participant group 'Screened adults' in workspace "),
             ([{"is_deleted": True}], "'Screened adults' (g0) has been deleted"),
             ([{}, {}], "2 participant groups are named 'Screened adults': g0, g1"),
             ([{"workspace_id": "another"}], "the scope was ignored"),

@@ -78,7 +78,9 @@ class TestFind:
         with pytest.raises(ProlificError) as refusal:
             index.find(key)
 
-        assert str(refusal.value).endswith(f"did you mean {name!r} (g1)?")
+        assert str(refusal.value) == (
+            f"no participant group {key!r}; nearest: {name!r} (g1); upper and lower case and spaces matter"
+        )
 
     @pytest.mark.parametrize(("key", "name"), LOOK_ALIKES)
     def test_the_exact_name_is_taken_beside_its_look_alike(self, key, name):
@@ -88,6 +90,44 @@ class TestFind:
 
     def test_a_deleted_look_alike_is_ignored(self):
         assert GroupIndex([deleted("g1", "wave 1")]).find("Wave 1") is None
+
+
+class Hook:
+    """Lists groups, as the hook does."""
+
+    def __init__(self, *groups):
+        self.groups = groups
+        self.asked = []
+
+    def default_scope(self):
+        return ("workspace_id", "w1")
+
+    def list_participant_groups(self, filter, active):
+        self.asked.append((filter, active))
+        return self.groups
+
+
+class TestRead:
+    @pytest.mark.parametrize(
+        ("filter", "groups", "words"),
+        [
+            (None, [], "in workspace w1 (0 groups); it may"),
+            ({"workspace_id": "w2"}, [live("g1", "A"), deleted("g2", "B")], "in workspace w2 (1 group); it may"),
+            (
+                {"project_id": "p1"},
+                [live("g1", "A"), live("g2", "Elder")],
+                "in project p1 (2 groups); nearest: 'Elder'",
+            ),
+        ],
+    )
+    def test_a_missing_group_is_told_with_the_scope_and_how_many_live_groups_it_has(self, filter, groups, words):
+        hook = Hook(*groups)
+
+        with pytest.raises(ProlificError) as refusal:
+            GroupIndex.read(hook, filter, active=None).require("Elders")
+
+        assert str(refusal.value).startswith(f"no participant group 'Elders' {words}")
+        assert hook.asked == [(filter or {"workspace_id": "w1"}, None)]
 
 
 class TestNamed:
@@ -119,15 +159,14 @@ class TestRequire:
             GroupIndex([live("g1", "Adults")]).require("Elders")
 
         assert str(refusal.value) == (
-            "no participant group has the id or the exact name 'Elders' in this scope: it may have been deleted, or "
-            "lie in another workspace"
+            "no participant group 'Elders'; it may have been deleted, or be in another workspace"
         )
         assert not refusal.value.transient
 
     def test_the_names_that_are_close_are_offered_the_closest_first(self):
         index = GroupIndex([live("g1", "Screened adults 2024"), live("g2", "Screened adults"), live("g3", "Elders")])
 
-        with pytest.raises(ProlificError, match=r"did you mean 'Screened adults' \(g2\) or 'Screened adults 2024' \(g"):
+        with pytest.raises(ProlificError, match=r"; nearest: 'Screened adults' \(g2\) or 'Screened adults 2024' \(g"):
             index.require("Screened adlts")
 
     def test_only_a_few_are_offered_and_none_that_has_been_deleted(self):
@@ -147,7 +186,7 @@ class TestRequire:
         with pytest.raises(ProlificError) as refusal:
             GroupIndex([*groups, live("late", "Screened adults")]).require("Screened adlts")
 
-        assert "did you mean" not in str(refusal.value)
+        assert "nearest" not in str(refusal.value)
 
 
 def test_rows_need_no_more_than_id_and_name():

@@ -104,6 +104,17 @@ def test_what_was_not_there_before_counts_from_nothing():
     assert progress.line([status(30)], 60).startswith("adults: 30 of 300, +30")
 
 
+def test_growth_since_what_another_process_saw_is_told_but_no_trend():
+    progress = Progress([120, 7])
+
+    assert progress.line([status(150), status(7, name="elders")], 0) == "adults: 150 of 300, +30; elders: 7 of 300"
+
+
+@pytest.mark.parametrize("counts", [[], [1, 2]])
+def test_counts_of_another_process_that_do_not_fit_are_not_used(counts):
+    assert Progress(counts).line([status(120)], 0) == "adults: 120 of 300"
+
+
 def test_what_has_no_numbers_is_told_when_its_words_change():
     progress = Progress()
     progress.line([Measure("study is ACTIVE")], 0)

@@ -93,6 +93,15 @@ class TestArguments:
         with pytest.raises(ProlificValueError, match=rf"^{name} must be a timedelta or a number of seconds"):
             sensor(**{name: value})
 
+    def test_a_deferred_wait_whose_poke_would_not_be_called_is_refused(self):
+        class Impatient(jar_wait.JarSensor):
+            def poke(self, context):
+                return True
+
+        assert Impatient(task_id="wait", deferrable=False).poke({}) is True
+        with pytest.raises(ProlificValueError, match=r"^Impatient overrides poke\(\), which the triggerer does"):
+            Impatient(task_id="wait", deferrable=True)
+
     def test_nothing_is_asked_while_the_dag_is_parsed(self, api, sensor):
         sensor(prolific_conn_id="nobody_knows_me")
 
@@ -203,6 +212,16 @@ class TestEveryMode:
         assert run_in(mode, sensor) == REACHED
         assert len(jar.requests) == 1
 
+    @pytest.mark.parametrize("looks", [(300,), (120, 300)], ids=["first look", "second look"])
+    def test_the_log_ends_with_what_was_reached(self, jar, connection, sensor, run_in, record_log, mode, looks):
+        log = record_log(jar_wait.JarSensor)
+        jar.holds(*looks)
+
+        run_in(mode, sensor, timeout=10)
+
+        assert log.of_level("info")[-1] == "info: Reached: red has 300 of 300"
+        assert len([line for line in log.lines if "Reached" in line]) == 1
+
     def test_an_outage_fails_no_wait(self, api, jar, connection, sensor, run_in, mode):
         jar.holds(1)
         for name in ("rate limit", "unavailable", "no JSON", "not storable", "broken connection"):
@@ -218,11 +237,18 @@ class TestEveryMode:
             run_in(mode, sensor)
 
     @pytest.mark.parametrize("flag", ["soft_fail", "never_fail"])
-    def test_a_time_out_can_be_skipped(self, jar, connection, sensor, run_in, mode, flag):
+    def test_a_time_out_can_be_skipped_with_a_warning_of_who_was_short(
+        self, jar, connection, sensor, run_in, record_log, mode, flag
+    ):
         jar.holds(120)
+
+        log = record_log(jar_wait.JarSensor)
 
         with pytest.raises(AirflowSkipException, match=r"red has 120 of 300"):
             run_in(mode, sensor, **{flag: True})
+
+        [line] = [line for line in log.of_level("warning") if "Skipped" in line]
+        assert line == f"warning: Skipped ({flag}): timed out after 0.05 seconds: red has 120 of 300"
 
     @pytest.mark.parametrize("soft_fail", [False, True])
     def test_if_the_last_look_failed_the_wait_ends_as_an_error(self, jar, connection, sensor, run_in, mode, soft_fail):
@@ -240,9 +266,7 @@ class TestEveryMode:
         jar.holds(*[120] * looks)
         jar.fails(401, '{"detail": "Invalid token."}')
 
-        with pytest.raises(
-            ProlificError, match=r"^the API token of connection .* is wrong .*: Invalid token\.$"
-        ):
+        with pytest.raises(ProlificError, match=r"^the API token of connection .* is wrong .*: Invalid token\.$"):
             run_in(mode, sensor, timeout=30, soft_fail=soft_fail)
         assert len(jar.requests) == looks + 1
 
@@ -803,10 +827,25 @@ class TestResume:
         log = record_log(jar_wait.JarSensor)
         failure = {"error": "Trigger failure", "traceback": ["Traceback:\n", "  in run\n", "ZeroDivisionError\n"]}
 
-        with pytest.raises(ProlificError, match=r"^the trigger failed: Trigger failure; its log says why$"):
+        with pytest.raises(ProlificError, match=r"^the trigger failed: ZeroDivisionError$"):
             sensor().resume_execution("__fail__", failure, {})
 
         assert log.of_level("error") == ["error: The trigger failed:\nTraceback:\n  in run\nZeroDivisionError\n"]
+
+    def test_a_crash_without_a_traceback_is_told_in_airflows_words(self, sensor):
+        with pytest.raises(ProlificError, match=r"^the trigger failed: Trigger failure; its log says why$"):
+            sensor().resume_execution("__fail__", {"error": "Trigger failure"}, {})
+
+    def test_a_trigger_that_cannot_be_imported_asks_for_the_package(self, sensor):
+        traceback = ["Traceback:\n", "ModuleNotFoundError: No module named 'airflow_provider_prolific'\n"]
+
+        with pytest.raises(ProlificError) as failure:
+            sensor().resume_execution("__fail__", {"error": "Trigger failure", "traceback": traceback}, {})
+
+        assert str(failure.value) == (
+            "the trigger failed: ModuleNotFoundError: No module named 'airflow_provider_prolific' "
+            "(is the package installed where the triggerer runs?)"
+        )
 
     def test_an_event_is_judged(self, sensor):
         event = {"status": "success", "jars": REACHED, "message": "done"}

@@ -181,9 +181,7 @@ class TestEvent:
 
         assert event_of(trigger(0.1)) == {"status": "timeout", "jars": SHORT, "message": "red has 120 of 300"}
 
-    @pytest.mark.parametrize(
-        ("status", "words"), [(401, "is wrong"), (403, "no access"), (404, "does not exist")]
-    )
+    @pytest.mark.parametrize(("status", "words"), [(401, "is wrong"), (403, "no access"), (404, "does not exist")])
     def test_a_permanent_refusal_ends_the_wait_at_once(
         self, jar, connection, trigger, event_of, no_first_pause, status, words
     ):
@@ -315,8 +313,9 @@ class TestConnection:
 
         assert time.monotonic() - begun >= 0.5
         assert event["status"] == "error"
-        assert event["message"].startswith("connection 'nobody_knows_me' cannot be read")
-        assert event["message"].endswith("(it must be set where the triggerer runs, too)")
+        assert event["message"].startswith(
+            "set the connection where the triggerer runs, too: connection 'nobody_knows_me' cannot be read: "
+        )
 
     def test_each_of_the_waits_that_it_ends_says_so_once(self, api, trigger, monkeypatch):
         monkeypatch.setattr(rules, "UNSEEN_CONNECTION_SECONDS", 0.0)
@@ -390,6 +389,16 @@ class TestTemporaryErrors:
 
         assert event["status"] == "error"
         assert "401" in event["message"]
+
+    def test_the_first_line_tells_what_came_since_the_workers_look(
+        self, jar, connection, trigger, event_of, record_log
+    ):
+        log = record_log(JarTrigger)
+        jar.holds(123, 300)
+
+        event_of(trigger(grown_counts=[120]))
+
+        assert log.of_level("info")[0] == "info: red has 123 of 300, +3"
 
     def test_the_log_tells_progress(self, jar, connection, trigger, event_of, record_log):
         log = record_log(JarTrigger)
