@@ -5,6 +5,7 @@ A task retry is a second `execute` of the same operator. `kill -9` hits a proces
 """
 
 import multiprocessing
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -155,10 +156,13 @@ class TestEligibility:
     def test_one_who_has_just_come_to_the_last_page_is_waited_for(
         self, prolific: Emulator, study_id: str, ids: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(module, "LOOK_SECONDS", 1)
         prolific.set_submission(ids[0], status="ACTIVE")
-        monkeypatch.setattr("time.sleep", lambda _: prolific.set_submission(ids[0], status="AWAITING REVIEW"))
+        hand_in_soon = threading.Timer(0.5, prolific.set_submission, (ids[0],), {"status": "AWAITING REVIEW"})
+        hand_in_soon.start()
 
         assert approve(study_id, ids)["approved_count"] == 5
+        hand_in_soon.join()
 
 
 class TestTrouble:
@@ -248,14 +252,14 @@ class TestTrouble:
         with pytest.raises(ProlificError, match=r"5 of 5 submissions have not settled \(5 AWAITING REVIEW\)"):
             approve(study_id, ids, timeout=0.1)
 
-    def test_one_who_returns_meanwhile_is_told_of(
-        self, prolific: Emulator, study_id: str, ids: list[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        prolific.set(approval_seconds=1)
-        monkeypatch.setattr("time.sleep", lambda _: prolific.set_submission(ids[0], status="RETURNED"))
+    def test_one_who_returns_meanwhile_is_told_of(self, prolific: Emulator, study_id: str, ids: list[str]) -> None:
+        prolific.set(approval_seconds=2)
+        returns_soon = threading.Timer(0.5, prolific.set_submission, (ids[0],), {"status": "RETURNED"})
+        returns_soon.start()
 
         result = approve(study_id, ids)
 
+        returns_soon.join()
         assert result["counts"] == {"APPROVED": 4, "RETURNED": 1}
 
 
