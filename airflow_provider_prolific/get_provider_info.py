@@ -14,7 +14,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-prolific",
         "name": _INTEGRATION,
-        "description": "`Prolific <https://www.prolific.com/>`__: participant groups of research studies.",
+        "description": "Prolific (https://www.prolific.com): participant groups, studies, submissions and bonuses",
         "versions": [__version__],
         "integrations": [
             {
@@ -48,15 +48,22 @@ def get_provider_info() -> dict[str, Any]:
                 "ui-field-behaviour": {
                     "hidden-fields": ["login", "schema"],
                     "relabeling": {"password": "API token", "host": "Base URL"},
-                    "placeholders": {"host": "https://api.prolific.com"},
+                    "placeholders": {
+                        "host": "https://api.prolific.com",
+                        "port": "leave empty for Prolific, or 443",
+                        "password": "from Prolific: Settings, API tokens",
+                    },
                 },
                 "conn-fields": {
                     "workspace_id": _text_field(
-                        "Workspace ID", "Default scope: the workspace whose participant groups are listed."
+                        "Workspace ID",
+                        "Default scope: the workspace whose groups are used where a task names no other. Its id stands "
+                        "in the address of its page in Prolific.",
                     ),
                     "project_id": _text_field(
                         "Project ID",
-                        "Default scope instead of a workspace, for groups that belong to a project.",
+                        "Default scope instead of a workspace, for groups that belong to a project. Leave one of the "
+                        "two empty.",
                     ),
                 },
             }

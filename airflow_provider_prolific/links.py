@@ -17,9 +17,9 @@ STUDY_PAGE = "https://app.prolific.com/researcher/workspaces/studies/"
 
 
 class FeederStudyLink(BaseOperatorLink):
-    """To the study that fills a participant group; no link where none does, or several do."""
+    """To the study that fills participant groups; no link unless one study alone fills each of them."""
 
-    name = "Feeder study"
+    name = "Open feeder study in Prolific"
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:  # noqa: ARG002 - Airflow's signature
         """Return the page of the study that the task instance named, or an empty text."""
@@ -30,18 +30,20 @@ class FeederStudyLink(BaseOperatorLink):
 
 
 def name_feeder_study(context: Context, groups: Iterable[Mapping[str, Any]]) -> None:
-    """Leave the id of the one study that fills the groups, for the link.
+    """Leave the id of the one study that alone fills each of the groups, for the link.
 
-    Where there is none, or more than one, an empty text is left: Airflow logs an error for a link that asks for an
-    XCom that does not exist.
+    Where there is none, an empty text is left: Airflow logs an error for a link that asks for an XCom that does not
+    exist.
     """
     if not context or "ti" not in context:
         return
-    study_ids = {study_id for group in groups for study_id in _feeder_study_ids(group)}
+    study_ids = {_only_feeder_study_id(group) for group in groups}
     context["ti"].xcom_push(key=FEEDER_STUDY_KEY, value=study_ids.pop() if len(study_ids) == 1 else "")
 
 
-def _feeder_study_ids(group: Mapping[str, Any]) -> list[str]:
-    studies = group.get("feeder_studies")
-    ids = [study.get("id") for study in studies if isinstance(study, Mapping)] if isinstance(studies, list) else []
-    return [study_id for study_id in ids if isinstance(study_id, str) and study_id]
+def _only_feeder_study_id(group: Mapping[str, Any]) -> str:
+    """Return the id of the one study that fills a group, or an empty text."""
+    match group.get("feeder_studies"):
+        case [{"id": str(study_id)}]:
+            return study_id
+    return ""

@@ -1,4 +1,4 @@
-"""What a connection of type ``prolific`` says: read, checked, and refused in plain words."""
+"""What a connection of type ``prolific`` says: read, checked, and refused in the words of its form."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from urllib.parse import urlsplit
 
 from airflow_provider_prolific.arguments import SCOPES, check_id
 from airflow_provider_prolific.exceptions import ProlificValueError
+from airflow_provider_prolific.text import shorten
 
 DEFAULT_HOST = "https://api.prolific.com"
+#: What the form calls the scopes.
+SCOPE_LABELS = {"workspace_id": "Workspace ID", "project_id": "Project ID"}
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class ConnectionSettings:
     base_url: str
     token: str = field(repr=False)
     scopes: dict[str, str | None]
+    #: Keys of the extra fields that mean nothing here, as most mistyped ones.
+    unknown_keys: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, connection: Any) -> ConnectionSettings:
@@ -35,8 +40,14 @@ class ConnectionSettings:
         for key in SCOPES:
             value = extra.get(key)
             value = value.strip() if isinstance(value, str) else value
-            scopes[key] = None if value in (None, "") else check_id(value, f"{where}: extra field {key}")
-        return cls(connection.conn_id, _read_base_url(connection, where), _read_token(connection, where), scopes)
+            scopes[key] = None if value in (None, "") else check_id(value, f"{where}: {SCOPE_LABELS[key]}")
+        return cls(
+            connection.conn_id,
+            _read_base_url(connection, where),
+            _read_token(connection, where),
+            scopes,
+            tuple(str(key) for key in extra if key not in SCOPES),
+        )
 
     def default_scope(self) -> tuple[str, str]:
         """Return the scope that the connection names, as ``(key, id)``.
@@ -49,13 +60,18 @@ class ConnectionSettings:
         where = f"connection {self.conn_id!r}"
         if named:
             raise ProlificValueError(
-                f"{where} has both a workspace_id and a project_id in its extra fields: keep one of them, "
+                f"{where} has both a Workspace ID and a Project ID in its Extra Fields: keep one of them, "
                 'or pass filter={"workspace_id": …}'
             )
         raise ProlificValueError(
-            'no scope: pass filter={"workspace_id": …} or set workspace_id (or project_id) in the extra fields '
-            f"of {where}"
+            'no scope: pass filter={"workspace_id": …}, or set Workspace ID (or Project ID) in the Extra Fields '
+            f"of {where}" + (f"; {self.describe_unknown_keys()}" if self.unknown_keys else "")
         )
+
+    def describe_unknown_keys(self) -> str:
+        """Return in words which keys of the extra fields mean nothing."""
+        keys = shorten(", ".join(self.unknown_keys), 60)
+        return f"its Extra Fields have the unknown key {keys}: the known ones are {' and '.join(SCOPES)}"
 
     def default_workspace_id(self) -> str:
         """Return the workspace that the connection names.
@@ -65,8 +81,8 @@ class ConnectionSettings:
         workspace_id = self.scopes["workspace_id"]
         if workspace_id is None:
             raise ProlificValueError(
-                f"no workspace: pass workspace_id or set it in the extra fields of connection {self.conn_id!r} "
-                "(Prolific's documents know workspaces and organisations as owners of new groups)"
+                "no workspace: pass workspace_id, or set Workspace ID in the Extra Fields of connection "
+                f"{self.conn_id!r} (Prolific's documents know workspaces and organisations as owners of new groups)"
             )
         return workspace_id
 
@@ -77,7 +93,7 @@ def _read_extra(connection: Any, where: str) -> dict[str, Any]:
     except ValueError:  # Airflow raises what its JSON reader does, with the text in it
         extra = None
     if not isinstance(extra, dict):
-        raise ProlificValueError(f"{where}: the extra field must be a JSON object with workspace_id or project_id")
+        raise ProlificValueError(f"{where}: Extra Fields must be a JSON object with workspace_id or project_id")
     return extra
 
 
@@ -85,12 +101,12 @@ def _read_token(connection: Any, where: str) -> str:
     token = (connection.password or "").strip()
     if not token:
         raise ProlificValueError(
-            f"{where} has no API token: put it into the password field (Prolific: Settings, then API tokens)"
+            f"{where} has no API token: make one in Prolific (Settings, API tokens) and put it into the field API token"
         )
     if not re.fullmatch(r"[\x21-\x7e]+", token):
         raise ProlificValueError(
-            f"{where}: the API token in the password field has spaces or characters that no token has; "
-            "paste the token alone, without the word 'Token'"
+            f"{where}: API token has spaces or characters that no token has: paste the token alone, without the word "
+            "'Token'"
         )
     return token
 
@@ -111,20 +127,21 @@ def _read_base_url(connection: Any, where: str) -> str:
         is_usable = False
     if not is_usable or parts.scheme not in ("https", "http"):
         raise ProlificValueError(
-            f"{where}: the host field must be a base URL like {DEFAULT_HOST}, without user name, path or query, or "
-            "empty for that address; the token belongs into the password field"
+            f"{where}: Base URL must be an address like {DEFAULT_HOST}, without user name, path or query. Leave it "
+            "empty for Prolific. The token belongs into the field API token"
         )
     if parts.scheme == "http" and not _is_loopback(name):
         raise ProlificValueError(
-            f"{where}: plain http:// would send the token in clear text to another machine: use https://"
+            f"{where}: Base URL must begin with https://, for http:// would send the token in clear text to another "
+            "machine"
         )
     if port and connection.port and port != connection.port:
         raise ProlificValueError(
-            f"{where}: the host field names port {port}, but the port field {connection.port}: keep one of them"
+            f"{where}: Base URL has port {port}, but Port is {connection.port}: write {port} into Port, too"
         )
     port = port or connection.port or None
     if port is not None and not 0 < port < 65536:
-        raise ProlificValueError(f"{where}: there is no port {port}")
+        raise ProlificValueError(f"{where}: Port must be from 1 to 65535, not {port}")
     return f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
 
 

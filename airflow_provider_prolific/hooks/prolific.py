@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_prolific.exceptions import (
+    ProlificApiError,
     ProlificError,
     ProlificResponseError,
     ProlificUnreadableConnectionError,
+    ProlificValueError,
 )
 from airflow_provider_prolific.get_provider_info import get_provider_info
 from airflow_provider_prolific.hooks.bonuses import BonusEndpoints
 from airflow_provider_prolific.hooks.client import Client, Limits
-from airflow_provider_prolific.hooks.connection import ConnectionSettings
+from airflow_provider_prolific.hooks.connection import SCOPE_LABELS, ConnectionSettings
 from airflow_provider_prolific.hooks.participant_groups import ParticipantGroupEndpoints
 from airflow_provider_prolific.hooks.studies import StudyEndpoints
 from airflow_provider_prolific.hooks.submissions import SubmissionEndpoints
@@ -27,6 +30,10 @@ if TYPE_CHECKING:
     from typing import Self
 
     import requests
+
+
+#: How long a connection test may list groups, in seconds: somebody is waiting.
+TEST_LISTING_SECONDS = 30
 
 
 class ProlificHook(ParticipantGroupEndpoints, StudyEndpoints, SubmissionEndpoints, BonusEndpoints, BaseHook):
@@ -175,14 +182,35 @@ class ProlificHook(ParticipantGroupEndpoints, StudyEndpoints, SubmissionEndpoint
         return self._client.call("GET", "/api/v1/users/me/", read)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Tell whether the connection works, and who its token belongs to, or why it does not."""
+        """Tell whose token it is and how many groups the default scope has, or why the connection does not work."""
+        limits = replace(self.limits, listing_seconds=min(self.limits.listing_seconds, TEST_LISTING_SECONDS))
         try:
-            with ProlificHook(self.prolific_conn_id, max_retries=0, limits=self.limits) as hook:  # somebody is waiting
-                user = hook.get_user()
+            with ProlificHook(self.prolific_conn_id, max_retries=0, limits=limits) as hook:  # somebody is waiting
+                return True, hook._describe()
         except ProlificError as error:
             # Airflow's UI tests under an id of its own making, which would say nothing to people.
             return False, str(error).replace(f"connection {self.prolific_conn_id!r}", "this connection")
-        return True, f"Connected to Prolific as {one_line(str(user.get('email') or user['id']), 200)}"
+
+    def _describe(self) -> str:
+        """Return what the connection leads to.
+
+        :raises ProlificError: it does not work, or a key of its extra fields is not known.
+        """
+        user = self.get_user()
+        settings = self._client.settings
+        connected = f"Connected as {one_line(str(user.get('email') or user['id']), 200)}"
+        if settings.unknown_keys:
+            raise ProlificValueError(f"connection {self.prolific_conn_id!r}: {settings.describe_unknown_keys()}")
+        if not any(settings.scopes.values()):
+            return f'{connected}; no default scope, so each task must name one: filter={{"workspace_id": …}}'
+        key, scope_id = settings.default_scope()
+        try:
+            count = len(self.list_participant_groups())
+        except ProlificApiError as error:
+            if not error.transient:
+                error.args = (f"check {SCOPE_LABELS[key]} {scope_id}: {error}",)
+            raise
+        return f"{connected}; {key.removesuffix('_id')} {scope_id}: {count} participant group{'s' * (count != 1)}"
 
     # -- any call ---------------------------------------------------------------------------------------------
 

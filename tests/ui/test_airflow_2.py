@@ -78,7 +78,7 @@ def test_form_tests_and_saves_the_connection(
 
     form.get_by_label("API token").fill(prolific.token)
     form.get_by_role("button", name="Test").click()
-    expect(answer).to_contain_text("Connected to Prolific as researcher@example.com")
+    expect(answer).to_contain_text(f"Connected as researcher@example.com; workspace {prolific.workspace_id}: 8 ")
     screenshot(form, "connection-form-2.11", height=1325)
 
     form.get_by_role("button", name="Save").click()

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_prolific import __version__
 from airflow_provider_prolific.get_provider_info import get_provider_info
-from airflow_provider_prolific.hooks.connection import DEFAULT_HOST
+from airflow_provider_prolific.hooks.connection import DEFAULT_HOST, SCOPE_LABELS
 from airflow_provider_prolific.hooks.prolific import ProlificHook
 
 CONNECTION_TYPE = get_provider_info()["connection-types"][0]
@@ -21,6 +21,11 @@ def test_the_metadata_fits_airflows_schema():
     schema = json.loads((resources.files("airflow") / "provider_info.schema.json").read_text())
 
     jsonschema.validate(get_provider_info(), schema)
+
+
+def test_the_description_needs_no_mark_up():
+    """Airflow's page of providers shows a link's mark-up as text."""
+    assert not set("`_<>") & set(get_provider_info()["description"])
 
 
 def test_the_metadata_is_made_of_what_json_has():
@@ -64,10 +69,12 @@ def test_the_form_hides_what_has_no_meaning_and_keeps_the_port():
     assert sorted(behaviour["hidden-fields"]) == ["login", "schema"]
     assert behaviour["relabeling"]["password"] == "API token"
     assert behaviour["placeholders"]["host"] == DEFAULT_HOST
+    assert behaviour["placeholders"]["port"] == "leave empty for Prolific, or 443"
+    assert behaviour["placeholders"]["password"] == "from Prolific: Settings, API tokens"
 
 
 def test_the_form_has_the_two_scopes_as_its_own_fields():
-    assert list(CONNECTION_TYPE["conn-fields"]) == ["workspace_id", "project_id"]
+    assert {key: field["label"] for key, field in CONNECTION_TYPE["conn-fields"].items()} == SCOPE_LABELS
 
 
 def test_older_airflow_gets_the_same_form_from_the_hook():

@@ -27,15 +27,16 @@ def named(*feeder_studies):
     return instance.pushed[FEEDER_STUDY_KEY]
 
 
-def test_the_one_study_that_fills_the_groups_is_named():
-    assert named([], [{"id": "s1"}], [{"id": "s1"}]) == "s1"
+def test_the_one_study_that_fills_each_of_the_groups_is_named():
+    assert named([{"id": "s1"}], [{"id": "s1"}]) == "s1"
 
 
 @pytest.mark.parametrize(
     "feeder_studies",
     [
         *([], [[]], [None], [7], [["s1"]], [{"id": "s1"}], [[{"id": None}]], [[{"id": ""}]], [[{}]]),
-        *([[{"id": "s1"}, {"id": "s2"}]], [[{"id": "s1"}], [{"id": "s2"}]]),
+        *([[{"id": "s1"}, {"id": "s2"}]], [[{"id": "s1"}], [{"id": "s2"}]], [[{"id": "s1"}], []]),
+        *([[{"id": "s1"}, {}]], [[{"id": "s1"}, 7]]),
     ],
 )
 def test_an_empty_text_is_left_where_there_is_none_or_more_than_one(feeder_studies):

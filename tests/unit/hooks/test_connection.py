@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_prolific.exceptions import ProlificValueError
-from airflow_provider_prolific.hooks.connection import ConnectionSettings
+from airflow_provider_prolific.hooks.connection import SCOPE_LABELS, ConnectionSettings
 
 
 class Connection(SimpleNamespace):
@@ -79,8 +79,8 @@ class TestBaseUrl:
     )
     def test_what_is_not_one_is_refused_with_an_example(self, host):
         assert refusal(host=host) == (
-            "connection 'c': the host field must be a base URL like https://api.prolific.com, without user name, "
-            "path or query, or empty for that address; the token belongs into the password field"
+            "connection 'c': Base URL must be an address like https://api.prolific.com, without user name, path or "
+            "query. Leave it empty for Prolific. The token belongs into the field API token"
         )
 
     @pytest.mark.parametrize(
@@ -91,14 +91,16 @@ class TestBaseUrl:
         ],
     )
     def test_the_token_is_not_sent_to_another_machine_in_clear_text(self, host):
-        assert "plain http:// would send the token in clear text to another machine: use https://" in refusal(host=host)
+        assert "Base URL must begin with https://, for http:// would send the token in clear text" in refusal(host=host)
 
     def test_two_ports_are_refused(self):
-        assert "names port 8443, but the port field 9443: keep one" in refusal(host="https://a.example:8443", port=9443)
+        assert refusal(host="https://a.example:8443", port=9443) == (
+            "connection 'c': Base URL has port 8443, but Port is 9443: write 8443 into Port, too"
+        )
 
     @pytest.mark.parametrize("port", [70_000, -1])
     def test_a_port_that_does_not_exist_is_refused(self, port):
-        assert f"there is no port {port}" in refusal(port=port)
+        assert f"Port must be from 1 to 65535, not {port}" in refusal(port=port)
 
     @pytest.mark.parametrize(
         "form",
@@ -139,7 +141,10 @@ class TestToken:
 
     @pytest.mark.parametrize("password", [None, "", "  \n"])
     def test_a_missing_one_is_refused_with_the_place_where_it_belongs(self, password):
-        assert "connection 'c' has no API token: put it into the password field" in refusal(password=password)
+        assert (
+            "connection 'c' has no API token: make one in Prolific"
+            in refusal(password=password)
+        )
 
     @pytest.mark.parametrize(
         "password", ["Token SECRETPART", "SECRET\nPART", "SECRET\r\nX-Header: PART", "SECRET\x00PART", "SECRETPÄRT"]
@@ -147,7 +152,7 @@ class TestToken:
     def test_what_no_token_has_is_refused_and_not_shown(self, password):
         message = refusal(password=password)
 
-        assert "the API token in the password field has spaces or characters that no token has" in message
+        assert "connection 'c': API token has spaces or characters that no token has: " in message
         assert "SECRET" not in message
 
     def test_settings_do_not_show_it(self):
@@ -171,14 +176,26 @@ class TestScope:
     @pytest.mark.parametrize("extra", [None, {}, {"workspace_id": "", "project_id": None}])
     def test_without_one_the_error_says_where_to_set_it(self, extra):
         with pytest.raises(
-            ProlificValueError, match=r"^no scope: pass filter=.* or set workspace_id .* of connection 'c'$"
+            ProlificValueError, match=r"^no scope: pass filter=.* or set Workspace ID .* of connection 'c'$"
         ):
             read(extra=extra).default_scope()
+
+    def test_without_one_a_mistyped_key_is_named(self):
+        with pytest.raises(
+            ProlificValueError,
+            match=r"of connection 'c'; its Extra Fields have the unknown key 'worspace_id': the known",
+        ):
+            read(extra={"worspace_id": "w1"}).default_scope()
+
+    def test_beside_one_another_key_does_no_harm(self):
+        settings = read(extra={"workspace_id": "w1", "note": "ours"})
+
+        assert (settings.default_scope(), settings.unknown_keys) == (("workspace_id", "w1"), ("note",))
 
     def test_of_two_none_is_chosen(self):
         settings = read(extra={"workspace_id": "w1", "project_id": "p1"})
 
-        with pytest.raises(ProlificValueError, match=r"^connection 'c' has both a workspace_id and a project_id"):
+        with pytest.raises(ProlificValueError, match=r"^connection 'c' has both a Workspace ID and a Project ID"):
             settings.default_scope()
 
     def test_a_workspace_is_read_beside_a_project(self):
@@ -188,17 +205,17 @@ class TestScope:
     def test_without_a_workspace_the_error_says_where_to_set_it(self, extra):
         with pytest.raises(
             ProlificValueError,
-            match=r"^no workspace: pass workspace_id or set it in the extra fields of connection 'c'",
+            match=r"^no workspace: pass workspace_id, or set Workspace ID in the Extra Fields of connection 'c'",
         ):
             read(extra=extra).default_workspace_id()
 
     @pytest.mark.parametrize("key", ["workspace_id", "project_id"])
     @pytest.mark.parametrize("scope_id", ["a/b", "a b", 7, ["w1"], False])
     def test_what_is_not_an_id_is_refused_by_its_field(self, key, scope_id):
-        assert f"connection 'c': extra field {key} must be an id" in refusal(extra={key: scope_id})
+        assert f"connection 'c': {SCOPE_LABELS[key]} must be an id" in refusal(extra={key: scope_id})
 
     @pytest.mark.parametrize("extra", [["w1"], "w1", 7, True, "{broken"])
     def test_extra_fields_that_are_not_a_json_object_are_refused(self, extra):
         extra = extra if extra == "{broken" else json.dumps(extra)
 
-        assert "the extra field must be a JSON object with workspace_id or project_id" in refusal(extra=extra)
+        assert "Extra Fields must be a JSON object with workspace_id or project_id" in refusal(extra=extra)

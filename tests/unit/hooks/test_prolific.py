@@ -18,9 +18,11 @@ from airflow_provider_prolific.exceptions import (
 )
 from airflow_provider_prolific.hooks import prolific
 from airflow_provider_prolific.hooks.client import Limits
+from airflow_provider_prolific.hooks.connection import SCOPE_LABELS
 from airflow_provider_prolific.hooks.prolific import ProlificHook
 from airflow_provider_prolific.hooks.transport import Transport
 
+GROUPS_URL = "https://api.prolific.com/api/v1/participant-groups/"
 USER_URL = "https://api.prolific.com/api/v1/users/me/"
 
 
@@ -200,10 +202,58 @@ class TestTestConnection:
             ({"id": "u1\nforged"}, "u1 forged"),
         ],
     )
-    def test_a_good_connection_tells_whose_the_token_is(self, api, hook, user, who):
+    def test_a_good_connection_tells_whose_the_token_is(self, api, hook, workspace, user, who):
         api.get(USER_URL, json=user)
+        api.get(GROUPS_URL, json={"results": []})
 
-        assert hook.test_connection() == (True, f"Connected to Prolific as {who}")
+        assert hook.test_connection() == (True, f"Connected as {who}; workspace {workspace}: 0 participant groups")
+
+    @pytest.mark.parametrize(
+        ("extra", "words"),
+        [
+            ({"workspace_id": "w1"}, "workspace w1: 2 participant groups"),
+            ({"project_id": "p1"}, "project p1: 2 participant groups"),
+            ({}, 'no default scope, so each task must name one: filter={"workspace_id": …}'),
+        ],
+    )
+    def test_it_tells_how_many_groups_the_default_scope_has(self, api, connect, extra, words):
+        connect(extra=extra)
+        api.get(USER_URL, json={"id": "u1"})
+        api.get(GROUPS_URL, json={"results": [{"id": "g1", "name": "A"}, {"id": "g2", "name": "B"}]})
+
+        assert ProlificHook().test_connection() == (True, f"Connected as u1; {words}")
+
+    @pytest.mark.parametrize("key", ["workspace_id", "project_id"])
+    def test_an_unknown_scope_is_told_with_the_field_to_check(self, api, connect, key):
+        connect(extra={key: "w1"})
+        api.get(USER_URL, json={"id": "u1"})
+        api.get(GROUPS_URL, status=404, json={"detail": "Not found"})
+
+        assert ProlificHook().test_connection() == (
+            False,
+            (
+                f"check {SCOPE_LABELS[key]} w1: this does not exist, or the API token of this connection has no access "
+                "to it (404 from GET /api/v1/participant-groups/): Not found"
+            ),
+        )
+
+    @pytest.mark.parametrize(
+        ("extra", "words"),
+        [
+            ({"workspace_id": "w1", "project_id": "p1"}, "this connection has both a Workspace ID and a Project ID"),
+            ({"worspace_id": "w1"}, "this connection: its Extra Fields have the unknown key 'worspace_id': "),
+            ({"workspace_id": "w1", "note": "ours"}, "this connection: its Extra Fields have the unknown key 'note': "),
+            ({"workspace_id": "a b"}, "this connection: Workspace ID must be an id"),
+        ],
+    )
+    def test_extra_fields_that_cannot_be_right_are_told_in_words(self, api, connect, extra, words):
+        connect(extra=extra)
+        api.get(USER_URL, json={"id": "u1"})
+
+        works, message = ProlificHook().test_connection()
+
+        assert works is False
+        assert message.startswith(words)
 
     def test_a_wrong_token_is_told_in_words(self, api, hook):
         api.get(USER_URL, status=401, json={"detail": "Invalid token."})
