@@ -59,13 +59,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
             signal.signal(number, stop)
         if options.exit_with_parent is not None:
             threading.Thread(target=_watch_parent, args=(options.exit_with_parent, stop), daemon=True).start()
-        connection = shlex.quote(connection_json(url, state.default_token, state.default_workspace_id))
-        sys.stdout.write(
-            f"Prolific emulator: {url} (Ctrl+C ends it)\nexport AIRFLOW_CONN_PROLIFIC_DEFAULT={connection}\n"
-        )
+        sys.stdout.write(_greeting(url, state.default_token, state.default_workspace_id))
         sys.stdout.flush()
         server.run(sockets=[listener])
     return 0
+
+
+def _greeting(url: str, token: str, workspace_id: str) -> str:
+    """Return how Airflow is connected: in a shell, and in the form of Airflow's UI."""
+    connection = shlex.quote(connection_json(url, token, workspace_id))
+    base_url, _, port = url.rpartition(":")
+    return f"""\
+Prolific emulator: {url} (Ctrl+C ends it)
+export AIRFLOW_CONN_PROLIFIC_DEFAULT={connection}
+Or in the form for a connection in Airflow's UI:
+  Connection Type  Prolific
+  Base URL         {base_url}
+  Port             {port}
+  API token        {token}
+  Workspace ID     {workspace_id} (under Extra Fields)
+"""
 
 
 def _port(text: str) -> int:

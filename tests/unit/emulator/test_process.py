@@ -42,7 +42,7 @@ def served():
     """An emulator as a person starts it, and its first two lines."""
     command = [*COMMAND, "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        process.greeting = [process.stdout.readline(), process.stdout.readline()]
+        process.greeting = [process.stdout.readline() for _ in range(8)]
         yield process
         process.kill()
 
@@ -78,6 +78,19 @@ def test_it_prints_the_line_that_connects_airflow_to_it(served):
     shell = subprocess.run(["sh", "-c", f"printf %s {value}"], capture_output=True, text=True, check=True)
     url = re.search(r"http://127\.0\.0\.1:\d+", served.greeting[0])[0]
     assert shell.stdout == EmulatorClient(url).connection_json()
+
+
+def test_it_prints_the_values_for_airflows_form(served):
+    client = EmulatorClient(re.search(r"http://127\.0\.0\.1:\d+", served.greeting[0])[0])
+    values = dict(re.split(r"\s{2,}", line.strip()) for line in served.greeting[3:])
+
+    assert values == {
+        "Connection Type": "Prolific",
+        "Base URL": "http://127.0.0.1",
+        "Port": str(urlsplit(client.url).port),
+        "API token": client.token,
+        "Workspace ID": f"{client.workspace_id} (under Extra Fields)",
+    }
 
 
 def test_it_listens_on_the_loopback_address_only(prolific_emulator):
