@@ -141,10 +141,7 @@ class TestToken:
 
     @pytest.mark.parametrize("password", [None, "", "  \n"])
     def test_a_missing_one_is_refused_with_the_place_where_it_belongs(self, password):
-        assert (
-            "connection 'c' has no API token: make one in Prolific"
-            in refusal(password=password)
-        )
+        assert "connection 'c' has no API token: make one in Prolific" in refusal(password=password)
 
     @pytest.mark.parametrize(
         "password", ["Token SECRETPART", "SECRET\nPART", "SECRET\r\nX-Header: PART", "SECRET\x00PART", "SECRETPÄRT"]

@@ -267,9 +267,7 @@ class TestCreate:
     @pytest.mark.parametrize("extra", [{}, {"project_id": "p1"}])
     def test_without_a_workspace_the_error_says_where_to_set_it(self, api, hook, connect, extra):
         connect(extra=extra)
-        with pytest.raises(
-            ProlificValueError, match="pass workspace_id, or set Workspace ID in the Extra"
-        ):
+        with pytest.raises(ProlificValueError, match="pass workspace_id, or set Workspace ID in the Extra"):
             hook.create_participant_group("New")
         assert api.requests == []
 
