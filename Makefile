@@ -48,7 +48,7 @@ $(VENV)/.ready: pyproject.toml constraints/airflow-$(NEWEST).txt
 
 AIRFLOW = $(or $(filter $*,$(SUPPORTED)),$(NEWEST))
 EXTRAS = emulator,test
-$(VENV)/.ready: EXTRAS := emulator,test,lint,release
+$(VENV)/.ready: EXTRAS := emulator,test,lint,release,docs
 .venv-ui/.ready: EXTRAS := emulator,test,test-ui
 .venv-celery/.ready: EXTRAS := emulator,test,test-celery
 .venv-benchmark/.ready: EXTRAS := emulator
@@ -120,6 +120,13 @@ test-postgresql: .venv-celery/.ready
 	@$(VENV)/bin/python tests/support/debian_packages.py initdb postgres
 	.venv-celery/bin/python -m pytest -m full tests/celery/test_hostile_answers.py
 .PHONY: test-postgresql
+
+## docs            the pages of docs/ and a reference page per module as a website; a broken link or name is an error
+docs: $(VENV)/.ready
+	@rm -rf docs/api build/docs
+	$(VENV)/bin/sphinx-build --quiet --fail-on-warning --keep-going -c docs . build/docs
+	@echo "Open build/docs/docs/contents.html"
+.PHONY: docs
 
 ## release-check   build, and run the wheel without extras beside the oldest and the newest Airflow
 release-check: $(VENV)/.ready

@@ -57,7 +57,7 @@ class Redaction:
 
     :param secrets: Texts of which no form may be shown: as they are, in another case, quoted or escaped for a URL,
         HTML or JSON, in hexadecimal digits or in base64, torn apart by punctuation, or backwards; nor a part of
-        `PART_LENGTH` letters and digits. Shorter ones than `MIN_SECRET_LENGTH` are left alone: they would hide
+        ``PART_LENGTH`` letters and digits. Shorter ones than ``MIN_SECRET_LENGTH`` are left alone: they would hide
         ordinary words.
     :param ids: Texts that may not be shown as they are.
     """

@@ -14,7 +14,11 @@ def main() -> None:
     newest = versions[-1][0]
     for airflow, release, date, _python, resolution, urllib3 in versions:
         target = CONSTRAINTS / f"airflow-{airflow}.txt"
-        extras = ["emulator", "test", *(["lint", "release", "test-ui", "test-celery"] if airflow == newest else [])]
+        extras = [
+            "emulator",
+            "test",
+            *(["lint", "release", "docs", "test-ui", "test-celery"] if airflow == newest else []),
+        ]
         command = ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"]
         command += ["--exclude-newer", date, "--resolution", resolution, "--no-header", "--no-annotate"]
         command += [f"--extra={extra}" for extra in extras]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_prolific.hooks.prolific import ProlificHook
 
 MAX_CALLS = 20
-#: No call begins later than this; each may take `ATTEMPT_SECONDS`.
+#: No call begins later than this; each may take ``ATTEMPT_SECONDS``.
 MAX_SECONDS = 120
 ATTEMPT_SECONDS = 15
 

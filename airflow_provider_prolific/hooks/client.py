@@ -1,6 +1,7 @@
 """One request to Prolific and its answer: token, limits, repeats, pages. It knows no endpoint.
 
-Every failure leaves as a :class:`ProlificError` through one place, `Client._attempt`, which takes the token out of it.
+Every failure leaves as a :class:`.ProlificError` through one place, ``Client._attempt``, which takes the token out of
+it.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ class Client:
     """Speaks HTTP to the server of a connection. It may be used by several threads.
 
     :param settings: What the connection says.
-    :param transport: What keeps the connections; :meth:`close` leaves it to its owner.
+    :param transport: What keeps the connections; ``close`` leaves it to its owner.
     :param limits: What a call may take.
     :param max_retries: How often a failed call is repeated at most, within the limits; ``None`` for no other limit.
     :param log: Where a pause before a repetition is told.
@@ -123,7 +124,7 @@ class Client:
         :param method: The HTTP method.
         :param endpoint: The path, with its trailing slash.
         :param read: Takes the answer's JSON (``None`` for an empty body) and returns what is in it, or raises
-            :class:`ProlificResponseError` where it cannot be right. ``None`` where a success says all, whatever its
+            :class:`.ProlificResponseError` where it cannot be right. ``None`` where a success says all, whatever its
             body: the result is ``None``.
         :param params: Query parameters; booleans are sent as ``true`` and ``false``, ``None`` is left out.
         :param json: What to send as the JSON body.

@@ -69,8 +69,8 @@ class ParticipantGroupMembership(TypedDict, total=False):
 class ParticipantGroupEndpoints:
     """What the hook does with participant groups.
 
-    A bad argument is a :class:`ProlificValueError`, before anything is sent; what the API refuses is a
-    :class:`ProlificApiError`; an answer that cannot be right, or brings a part only, a :class:`ProlificResponseError`.
+    A bad argument is a :class:`.ProlificValueError`, before anything is sent; what the API refuses is a
+    :class:`.ProlificApiError`; an answer that cannot be right, or is a part only, a :class:`.ProlificResponseError`.
     """
 
     @property

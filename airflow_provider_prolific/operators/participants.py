@@ -62,7 +62,7 @@ class ProlificListParticipantsOperator(ParticipantGroupOperator):
         )
 
     Participant ids are personal data, and an XCom is kept in Airflow's database: where the ids are only needed on the
-    way, call :meth:`ProlificHook.list_participants` in a task that works with them.
+    way, call ``ProlificHook.list_participants`` in a task that works with them.
 
     :param participant_group: The group, by id or exact name.
     :param filter: The scope for a name; without it the connection's.

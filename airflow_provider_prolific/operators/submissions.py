@@ -46,7 +46,7 @@ class ProlificListSubmissionsOperator(ProlificOperator):
         )
 
     Participant ids are personal data, and an XCom is kept in Airflow's database: where they are only needed on the way,
-    call :meth:`ProlificHook.list_submissions` in a task that works with them.
+    call ``ProlificHook.list_submissions`` in a task that works with them.
 
     :param study_id: The study.
     :param statuses: Only submissions in these statuses, in any spelling; ``None`` for all.

@@ -4,7 +4,7 @@ The page "Recruitment" reads these lines, too (``plugin/recruitment.js``), so th
 
 - ``Looks every 60 s until 2026-03-09 10:00:00 UTC``;
 - ``'Screened adults' has 23 of 30 (76%), +10, about 4 s to go``: the text of a `Measure`, then what is known of its
-  growth; several stand in one line, with ``; `` between them;
+  growth; several stand in one line, with a semicolon and a space between them;
 - ``This look failed, the wait goes on: …`` and ``Prolific can be read again, …``.
 """
 
