@@ -11,14 +11,14 @@ except ImportError:  # Airflow 2.11
     from airflow.decorators import dag, task  # type: ignore[attr-defined, no-redef]
 
 
-@dag(schedule=None, tags=["prolific"])
+@dag(schedule=None, description="Keep an exclusion list in step with a warehouse", tags=["prolific"])
 def daily_exclusion_list() -> None:
     """
     ### Daily exclusion list
 
-    Makes the people who took part recently the members of a group that studies exclude, and nobody else. Only the
-    difference is sent. A query that came back empty, or that would let more than 50 people go at once, fails the task
-    and changes nothing.
+    The members of the group *Exclusion list*, which studies exclude, become exactly the people who took part recently.
+    Only the difference is sent. A query that returns nothing, or that would remove more than 50 people at once, fails
+    the task and changes nothing.
 
     Give it `schedule="@daily"`.
     """

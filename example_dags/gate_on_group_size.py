@@ -8,12 +8,26 @@ from typing import Any
 from airflow_provider_prolific.sensors.participant_groups import ProlificParticipantGroupSensor
 
 try:
-    from airflow.sdk import dag, task
+    from airflow.sdk import Param, dag, task
 except ImportError:  # Airflow 2.11
     from airflow.decorators import dag, task  # type: ignore[attr-defined, no-redef]
+    from airflow.models.param import Param  # type: ignore[import-not-found, no-redef]
 
 
-@dag(schedule=None, params={"target_count": 30}, tags=["prolific"])
+@dag(
+    schedule=None,
+    description="Wait until enough people have passed a screener, then prepare the main study",
+    params={
+        "target_count": Param(
+            30,
+            type="integer",
+            minimum=1,
+            title="Target count",
+            description="How many people must be in the group before the main study is prepared.",
+        ),
+    },
+    tags=["prolific"],
+)
 def gate_on_group_size() -> None:
     """
     ### Gate a pipeline on the size of a participant group
@@ -26,8 +40,9 @@ def gate_on_group_size() -> None:
         participant_group="Screened adults",
         target_count="{{ params.target_count }}",
         deferrable=True,
-        poke_interval=5,
-        timeout=timedelta(minutes=10),
+        poke_interval=timedelta(minutes=5),
+        timeout=timedelta(days=7),
+        retries=2,
     )
 
     @task

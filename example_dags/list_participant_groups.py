@@ -15,23 +15,26 @@ except ImportError:  # Airflow 2.11
     from airflow.decorators import dag, task  # type: ignore[attr-defined, no-redef]
 
 
-@dag(schedule=None, tags=["prolific"])
+@dag(schedule=None, description="List participant groups, and run a task for each of them", tags=["prolific"])
 def list_participant_groups() -> None:
     """
     ### List participant groups
 
     Lists the live groups of the connection's default workspace into XCom, and reports each group in a mapped task of
-    its own. Then lists the groups of two scopes, one mapped task each.
+    its own. Then lists the groups of two scopes, one mapped task each. Airflow shows each mapped task by the name that
+    its `map_index_template` gives.
     """
     groups = ProlificListParticipantGroupsOperator(task_id="list_groups", active=True)
 
-    @task
+    @task(map_index_template="{{ task.op_kwargs['group']['name'] }}")
     def report(group: dict[str, Any]) -> str:
         return f"{group['name']}: {group['participant_count']} participants"
 
     report.expand(group=groups.output)
 
-    ProlificListParticipantGroupsOperator.partial(task_id="list_each_scope", active=None).expand(
+    ProlificListParticipantGroupsOperator.partial(
+        task_id="list_each_scope", map_index_template="{{ task.filter }}", active=None
+    ).expand(
         filter=[
             {"workspace_id": "64a000000000000000000002"},
             {"project_id": "64b000000000000000000001"},

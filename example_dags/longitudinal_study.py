@@ -1,4 +1,4 @@
-"""Invite who passed wave 1 of a study to wave 2, wait until there are enough, and tell them."""
+"""Invite the people who passed wave 1 of a study to wave 2, wait until there are enough, and tell them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ except ImportError:  # Airflow 2.11
     from airflow.decorators import dag, task  # type: ignore[attr-defined, no-redef]
 
 
-@dag(schedule=None, default_args={"retries": 2, "retry_delay": timedelta(seconds=30)}, tags=["prolific"])
+@dag(
+    schedule=None,
+    description="Invite the people who passed wave 1 to wave 2, and tell them when there are enough",
+    default_args={"retries": 2},
+    tags=["prolific"],
+)
 def longitudinal_study() -> None:
     """
     ### Longitudinal study
@@ -49,7 +54,7 @@ def longitudinal_study() -> None:
         participant_group=wave_2.output["id"],
         target_count=20,
         deferrable=True,
-        poke_interval=60,
+        poke_interval=timedelta(minutes=5),
         timeout=timedelta(days=3),
     )
     tell_them = ProlificMessageParticipantGroupOperator(

@@ -1,4 +1,4 @@
-"""Three waits of one study, to be watched together on the page "Recruitment"; one of them will stall."""
+"""Three waits of one study, to be watched together on the page "Recruitment"; one of them stalls."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ def recruitment_at_a_glance() -> None:
 
     The page *Recruitment* (menu *Browse*, Airflow 3.1 and newer) shows these three waits, those that need attention
     first: nobody joins *Quota: men 40+* any more.
-
-    They look every five seconds, so that the page has something to show at once. A real wait looks every few minutes.
     """
     for task_id, group, target_count in (
         ("wave_1", "Wave 1 completed", 400),
@@ -32,7 +30,7 @@ def recruitment_at_a_glance() -> None:
             participant_group=group,
             target_count=target_count,
             deferrable=True,
-            poke_interval=5,
+            poke_interval=timedelta(minutes=5),
             timeout=timedelta(days=14),
             retries=2,
         )

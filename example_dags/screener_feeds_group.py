@@ -10,14 +10,38 @@ from airflow_provider_prolific.sensors.participant_groups import ProlificPartici
 from airflow_provider_prolific.sensors.studies import ProlificStudySensor
 
 try:
-    from airflow.sdk import dag, task
+    from airflow.sdk import Param, dag, task
 except ImportError:  # Airflow 2.11
     from airflow.decorators import dag, task  # type: ignore[attr-defined, no-redef]
+    from airflow.models.param import Param  # type: ignore[import-not-found, no-redef]
 
 
 @dag(
     schedule=None,
-    params={"study_id": "64d000000000000000000001", "target_count": 100, "csv_path": ""},
+    description="Wait until a screener has filled, tabulate its submissions, and gate on the group that it feeds",
+    params={
+        "study_id": Param(
+            "64d000000000000000000001",
+            type="string",
+            minLength=1,
+            title="Study",
+            description="The id of the screener: the last part of its address at Prolific.",
+        ),
+        "target_count": Param(
+            100,
+            type="integer",
+            minimum=1,
+            title="Target count",
+            description="How many people must be in the group before the main study is prepared.",
+        ),
+        "csv_path": Param(
+            "",
+            type="string",
+            title="Table",
+            description="Where the table goes; empty for a new temporary folder that only Airflow's user can read.",
+        ),
+    },
+    default_args={"retries": 2},
     tags=["prolific"],
 )
 def screener_feeds_group() -> None:
@@ -25,18 +49,17 @@ def screener_feeds_group() -> None:
     ### A screener that feeds a group
 
     Waits until all places of the screener *A short screening questionnaire* are taken, and writes its submissions into
-    a table. A completion code of the screener adds who passes it to the group *Screened adults*; as soon as there are
-    enough, the main study can be prepared.
+    a table. A completion code of the screener adds the people who pass it to the group *Screened adults*. As soon as
+    there are enough, the main study can be prepared.
 
-    `csv_path` is where the table goes; without it, into a new temporary folder that only you can read: participant ids
-    are personal data.
+    The table holds participant ids, which are personal data: keep it where only people who need it can read it.
     """
     screener_filled = ProlificStudySensor(
         task_id="screener_filled",
         study_id="{{ params.study_id }}",
         deferrable=True,
-        poke_interval=5,
-        timeout=timedelta(days=1),
+        poke_interval=timedelta(minutes=5),
+        timeout=timedelta(days=7),
     )
     submissions = ProlificListSubmissionsOperator(
         task_id="submissions",
@@ -63,8 +86,8 @@ def screener_feeds_group() -> None:
         participant_group="Screened adults",
         target_count="{{ params.target_count }}",
         deferrable=True,
-        poke_interval=5,
-        timeout=timedelta(hours=1),
+        poke_interval=timedelta(minutes=5),
+        timeout=timedelta(days=2),
     )
 
     @task

@@ -10,24 +10,29 @@ except ImportError:  # Airflow 2.11
     from airflow.decorators import dag, task  # type: ignore[attr-defined, no-redef]
 
 
-@dag(schedule=None, tags=["prolific"])
+@dag(
+    schedule=None,
+    description="Copy the members of one group into another in a task of your own",
+    tags=["prolific"],
+)
 def taskflow_hook() -> None:
     """
     ### The hook in a task of your own
 
-    Puts everybody who completed wave 1 on the exclusion list. The participants' ids stay inside the task: only
-    numbers go to XCom.
+    Adds everybody who completed wave 1 to a group that the studies of wave 2 exclude, and makes that group if it does
+    not exist yet. The participants' ids stay inside the task: only numbers go to XCom.
     """
 
-    @task(retries=2)  # adding again changes nothing
+    @task(retries=2)  # existing members are kept
     def exclude_wave_1() -> dict[str, int]:
         from airflow_provider_prolific.hooks.prolific import ProlificHook
 
         with ProlificHook() as hook:
             ids = {group["name"]: group["id"] for group in hook.list_participant_groups()}
             members = hook.list_participants(ids["Wave 1 completed"])
-            hook.add_participants(ids["Exclusion list"], [member["participant_id"] for member in members])
-            excluded = hook.get_participant_group(ids["Exclusion list"])["participant_count"]
+            excluded_id = ids.get("Not for wave 2") or hook.create_participant_group("Not for wave 2")["id"]
+            hook.add_participants(excluded_id, [member["participant_id"] for member in members])
+            excluded = hook.get_participant_group(excluded_id)["participant_count"]
         return {"completed_wave_1": len(members), "excluded": excluded}
 
     @task

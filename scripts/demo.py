@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from local_airflow import ROOT, RealAirflow, stop_in_order, tell_page
+from quick_examples import write_quick_examples
 
 from airflow_provider_prolific.emulator import Emulator
 
@@ -29,8 +29,7 @@ def main() -> None:
         home = ROOT / ".demo" / f"airflow-{version('apache-airflow')}"
         settings = {"AIRFLOW_CONN_PROLIFIC_DEFAULT": emulator.connection_json()}
         dags = home / "dags"  # this one alone: another example would be woken by the growing group
-        dags.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / "example_dags" / f"{DAG_ID}.py", dags)
+        write_quick_examples(dags, DAG_ID)
         with RealAirflow(home, dags, **settings) as airflow:
             tell_page(airflow)
             run_id = f"demo_{datetime.now(UTC):%Y%m%dT%H%M%S}"

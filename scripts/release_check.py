@@ -8,9 +8,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from local_airflow import ROOT
+from quick_examples import quick_example
+
 from airflow_provider_prolific.emulator import Emulator
 
-ROOT = Path(__file__).parent.parent
 UV = Path(sys.executable).parent / "uv"
 
 IMPORT_ALL = """
@@ -55,15 +57,14 @@ def check(wheel: Path, airflow: str, interpreter: str, emulator: Emulator) -> No
             "AIRFLOW_CONN_PROLIFIC_DEFAULT": emulator.connection_json(),
         }
         (home / "dags").mkdir()
-        example = ROOT / "example_dags" / "gate_on_group_size.py"
-        (home / "dags" / example.name).write_text(example.read_text())
+        (home / "dags" / "gate_on_group_size.py").write_text(quick_example("gate_on_group_size"))
         print(f"Airflow {airflow}:", run(python, "-c", IMPORT_ALL, **settings).strip())
         run(python, "-m", "airflow", "db", "migrate", **settings)
         assert "airflow-provider-prolific" in run(python, "-m", "airflow", "providers", "list", **settings)
         emulator.reset()
         run(python, "-m", "airflow", "dags", "test", "gate_on_group_size", **settings)
         assert emulator.request_count() >= 2
-        print(f"Airflow {airflow}: {example.name} waited and went on, after {emulator.request_count()} requests")
+        print(f"Airflow {airflow}: gate_on_group_size waited and went on, after {emulator.request_count()} requests")
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from local_airflow import ROOT, RealAirflow, stop_in_order, tell_page
+from quick_examples import write_quick_examples
 
 from airflow_provider_prolific.emulator import Emulator
 
@@ -27,12 +28,14 @@ def main() -> None:
     folder = ROOT / ".demo"
     folder.mkdir(exist_ok=True)
     with Emulator() as emulator, tempfile.TemporaryDirectory(prefix="try-", dir=folder) as home:
+        dags = Path(home, "dags")
+        write_quick_examples(dags)
         recruiting = Recruiting(emulator)
         recruiting.go_on(waited_for=set())
         print("Starting Airflow (scheduler, triggerer, API server, DAG processor) …", flush=True)
         with RealAirflow(
             Path(home),
-            ROOT / "example_dags",
+            dags,
             AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="True",
             AIRFLOW__CORE__TEST_CONNECTION="Enabled",
         ) as airflow:
@@ -47,6 +50,8 @@ def main() -> None:
             values = {"Base URL": connection["host"], "Port": port, "API token": connection["password"]}
             for name, value in (values | {"Workspace ID": emulator.workspace_id}).items():
                 print(f"  {name:<13} {value}")
+            print("\nThe example DAGs, with a look every 5 seconds instead of every 5 minutes:")
+            print(f"  {dags.relative_to(ROOT)}")
             print("\nAs it was at the beginning, with all groups at their first size:")
             print(f"  curl --request POST {emulator.url}/_emulator/reset")
             print("\nCtrl-C stops everything.", flush=True)

@@ -1,6 +1,5 @@
 """Airflows as they run in production: on PostgreSQL; with CeleryExecutor, Redis, two workers and two triggerers."""
 
-import shutil
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -11,12 +10,12 @@ import psycopg2
 import pytest
 from hostile_waits import DAG_FILE as HOSTILE_DAG
 from hostile_waits import HostileAnswers
+from quick_examples import write_quick_examples
 from real_airflow import RealAirflow
 from servers import postgresql, redis
 
 from airflow_provider_prolific.emulator import Emulator
 
-EXAMPLES = Path(__file__).parent.parent.parent / "example_dags"
 WORKERS = ("worker-1", "worker-2")
 TRIGGERERS = ("triggerer-1", "triggerer-2")
 
@@ -116,8 +115,7 @@ class CeleryAirflow(PostgresqlAirflow):
 @pytest.fixture
 def airflow(prolific_emulator: Emulator, tmp_path: Path) -> Iterator[CeleryAirflow]:
     dags = tmp_path / "dags"
-    dags.mkdir()
-    shutil.copy(EXAMPLES / "gate_on_group_size.py", dags)
+    write_quick_examples(dags, "gate_on_group_size")
     settings = {"AIRFLOW_CONN_PROLIFIC_DEFAULT": prolific_emulator.connection_json()}
     with (
         postgresql() as database,

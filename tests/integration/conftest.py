@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from quick_examples import quick_example
 
 from airflow_provider_prolific.emulator import Emulator
-
-EXAMPLES = Path(__file__).parent.parent.parent / "example_dags"
 
 
 @pytest.fixture
@@ -42,7 +41,9 @@ class FinishedRun:
 @pytest.fixture
 def run_dag(prolific: Emulator, tmp_path: Path) -> Iterator[Callable[..., FinishedRun]]:
     """
-    Run the DAG of a file, or of a source text, to its end in this process, deferred tasks included.
+    Run the DAG of a source text to its end in this process, deferred tasks included.
+
+    It is the text's name ``dag``.
 
     Airflow 3 runs only what lies in its DAG folder, so the file is put there for the time of the test.
     """
@@ -50,8 +51,7 @@ def run_dag(prolific: Emulator, tmp_path: Path) -> Iterator[Callable[..., Finish
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
 
-    def run(source: str | Path, **conf: Any) -> FinishedRun:
-        text = source.read_text() if isinstance(source, Path) else source
+    def run(text: str, **conf: Any) -> FinishedRun:
         path = folder / f"dag_{len(list(folder.iterdir()))}.py"
         path.write_text(text)
         spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -59,8 +59,7 @@ def run_dag(prolific: Emulator, tmp_path: Path) -> Iterator[Callable[..., Finish
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        dag = getattr(module, source.stem)() if isinstance(source, Path) else module.dag
-        return FinishedRun(dag.test(run_conf=conf or None))
+        return FinishedRun(module.dag.test(run_conf=conf or None))
 
     yield run
     shutil.rmtree(folder)
@@ -68,9 +67,9 @@ def run_dag(prolific: Emulator, tmp_path: Path) -> Iterator[Callable[..., Finish
 
 @pytest.fixture
 def run_example(run_dag: Callable[..., FinishedRun]) -> Callable[..., FinishedRun]:
-    """Run an example DAG by its file's name."""
+    """Run an example DAG by its file's name; its waits look every second."""
 
     def run(name: str, **conf: Any) -> FinishedRun:
-        return run_dag(EXAMPLES / f"{name}.py", **conf)
+        return run_dag(f"{quick_example(name, seconds=1)}\n\ndag = {name}()\n", **conf)
 
     return run

@@ -1,23 +1,26 @@
-"""Each example DAG runs as it is, in a real Airflow against the emulator."""
+"""Each example DAG runs in a real Airflow against the emulator, as it is but for its pace; what all of them share."""
 
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
+
+import pytest
+from quick_examples import EXAMPLES
 
 from airflow_provider_prolific.emulator import Emulator
 from airflow_provider_prolific.version_compat import HAS_EVENT_TRIGGERS
+from airflow_provider_prolific.waiting.sensor import WaitSensor
 
-EXAMPLES = Path(__file__).parent.parent.parent / "example_dags"
+# Event-driven scheduling came with Airflow 3.
+PATHS = sorted(path for path in EXAMPLES.glob("*.py") if HAS_EVENT_TRIGGERS or path.stem != "woken_by_growth")
 
 
 def test_all_are_parsed_without_a_warning_and_without_a_connection() -> None:
-    # Event-driven scheduling came with Airflow 3.
-    paths = [str(path) for path in EXAMPLES.glob("*.py") if HAS_EVENT_TRIGGERS or path.stem != "woken_by_growth"]
     program = "import runpy, sys; [runpy.run_path(path) for path in sys.argv[1:]]"
     parsed = subprocess.run(
-        [sys.executable, "-W", "default", "-c", program, *paths],
+        [sys.executable, "-W", "default", "-c", program, *map(str, PATHS)],
         capture_output=True,
         text=True,
         check=False,
@@ -28,9 +31,37 @@ def test_all_are_parsed_without_a_warning_and_without_a_connection() -> None:
         for line in (parsed.stdout + parsed.stderr).splitlines()
         if "warning" in line.lower() and ("example_dags" in line or "airflow_provider_prolific" in line)
     ]
-    assert len(paths) >= 6
     assert parsed.returncode == 0, parsed.stderr
     assert ours == []
+
+
+@pytest.fixture(params=PATHS, ids=lambda path: path.stem)
+def example(request: pytest.FixtureRequest) -> Any:
+    """A DAG as its file has it."""
+    return runpy.run_path(str(request.param))[request.param.stem]()
+
+
+def test_each_has_a_description(example: Any) -> None:
+    assert example.description
+    assert example.doc_md
+
+
+def test_each_wait_has_the_pace_of_recruiting_and_is_begun_again_where_a_resume_was_lost(example: Any) -> None:
+    for task in example.tasks:
+        arguments = task.partial_kwargs if task.is_mapped else vars(task)
+        if issubclass(task.operator_class if task.is_mapped else type(task), WaitSensor):
+            assert arguments["deferrable"] is True
+            assert arguments["retries"] >= 2
+            assert seconds(arguments["poke_interval"]) >= 60
+            assert seconds(arguments["timeout"]) >= 86_400
+
+
+def test_each_mapped_task_has_a_name(example: Any) -> None:
+    assert [task.task_id for task in example.tasks if task.is_mapped and not task.map_index_template] == []
+
+
+def seconds(value: Any) -> float:
+    return float(value.total_seconds() if hasattr(value, "total_seconds") else value)
 
 
 def test_list_feeds_one_task_per_group(prolific: Emulator, run_example: Callable[..., Any]) -> None:
@@ -62,9 +93,38 @@ def test_gate_opens_when_the_group_is_big_enough(prolific: Emulator, run_example
 
 
 def test_quota_cells_open_for_any_and_for_each(prolific: Emulator, run_example: Callable[..., Any]) -> None:
+    older_men = prolific.group_id("Quota: men 40+")
+    prolific.set_group(older_men, growth_per_second=5, growth_limit=35)
+
     run = run_example("quota_cells")
 
     assert run.state == "success"
     assert "Quota: women 18-39" in run.xcom("name_full_cells")
     assert "Quota: men 40+" not in run.xcom("name_full_cells")
-    assert [run.xcom("cell_full", map_index=index)[0]["reached"] for index in range(3)] == [True, True, True]
+    assert [run.xcom("cell_full", map_index=index)[0]["reached"] for index in range(4)] == [True] * 4
+    assert run.instance("cell_full", 3).rendered_map_index == "Quota: men 40+"
+
+
+def test_hook_fills_a_group_that_it_makes_once(prolific: Emulator, run_example: Callable[..., Any]) -> None:
+    for _ in range(2):
+        run = run_example("taskflow_hook")
+
+        assert run.xcom("report") == "40 people completed wave 1, 40 are excluded"
+    assert [group["name"] for group in prolific.groups()].count("Not for wave 2") == 1
+
+
+def test_exclusion_list_becomes_the_people_of_the_warehouse(
+    prolific: Emulator, run_example: Callable[..., Any]
+) -> None:
+    run = run_example("daily_exclusion_list")
+
+    assert run.state == "success"
+    assert prolific.members(prolific.group_id("Exclusion list")).keys() == set(run.xcom("took_part_recently"))
+
+
+def test_wave_2_is_told_when_enough_are_invited(prolific: Emulator, run_example: Callable[..., Any]) -> None:
+    run = run_example("longitudinal_study")
+
+    [message] = prolific.messages()
+    assert run.state == "success"
+    assert message["participant_group_id"] == prolific.group_id("Wave 2 invited")

@@ -1,7 +1,6 @@
 """Asset watchers in a real triggerer, which is stopped and started again."""
 
 import json
-import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -10,12 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from quick_examples import write_quick_examples
 from real_airflow import RealAirflow
 
 from airflow_provider_prolific.emulator import Emulator
 from airflow_provider_prolific.version_compat import HAS_EVENT_TRIGGERS
 
-ROOT = Path(__file__).parent.parent.parent
 # From 3.3 on Airflow remembers for a watcher what it announced; before, a restarted triggerer announces it once more.
 HAS_ASSET_STORE = version("apache-airflow") >= "3.3"
 EXPECTED_RUNS = 2 if HAS_ASSET_STORE else 3
@@ -51,7 +50,7 @@ def test_runs_start_once_for_each_milestone_also_across_a_triggerer_restart(
         return int(airflow.query(sql, state)[0][0])
 
     set_count(5)
-    shutil.copy(ROOT / "example_dags" / "woken_by_growth.py", airflow.dags_folder)
+    write_quick_examples(airflow.dags_folder, "woken_by_growth", seconds=2)
     airflow.wait_for("the watcher's first look", prolific_emulator.request_count, seconds=90)
     assert runs("success") == 0
     set_count(23)
