@@ -14,7 +14,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-prolific",
         "name": _INTEGRATION,
-        "description": "Prolific (https://www.prolific.com): participant groups, studies, submissions and bonuses",
+        "description": "Participant groups, studies, submissions and bonuses of Prolific https://www.prolific.com",
         "versions": [__version__],
         "integrations": [
             {

@@ -2,19 +2,17 @@
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
+from quick_examples import write_quick_examples
 from real_airflow import RealAirflow
 
 from airflow_provider_prolific.emulator import Emulator
 from airflow_provider_prolific.links import STUDY_PAGE
 
-EXAMPLES = Path(__file__).parent.parent.parent / "example_dags"
 DAG_ID = "gate_on_group_size"
 GROUP = "Screened adults"
 EXTRA_FIELDS = {"Workspace ID": "#element_workspace_id", "Project ID": "#element_project_id"}
@@ -25,8 +23,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
     """Airflow without any connection: they are made in the form."""
     folder = tmp_path_factory.mktemp("airflow")
     dags = folder / "dags"
-    dags.mkdir()
-    shutil.copy(EXAMPLES / f"{DAG_ID}.py", dags)
+    write_quick_examples(dags, DAG_ID)
     with RealAirflow(folder / "home", dags, AIRFLOW__CORE__TEST_CONNECTION="Enabled") as airflow:
         yield airflow
 
@@ -77,6 +74,8 @@ def test_form_has_the_fields_of_prolific(
         expect(form.get_by_label(label)).to_be_visible()
     expect(form.get_by_label("Base URL")).to_have_attribute("placeholder", "https://api.prolific.com")
     expect(form.get_by_label("API token")).to_have_attribute("type", "password")
+    expect(form.get_by_label("API token")).to_have_attribute("placeholder", "from Prolific: Settings, API tokens")
+    expect(form.get_by_label("Port")).to_have_attribute("placeholder", "leave empty for Prolific, or 443")
     for name in ("login", "schema"):
         expect(form.locator(f"input[name={name}]")).to_have_count(0)
     for label in ("Host", "Login", "Password", "Schema"):
@@ -104,13 +103,15 @@ def test_form_saves_the_connection(airflow: RealAirflow, prolific: Emulator) -> 
 
 
 @pytest.mark.usefixtures("saved_connection")
-def test_connection_test_says_whose_token_it_is(
-    page: Page, airflow: RealAirflow, screenshot: Callable[..., None]
+def test_connection_test_says_whose_token_it_is_and_how_many_groups_the_workspace_has(
+    page: Page, airflow: RealAirflow, prolific: Emulator, screenshot: Callable[..., None]
 ) -> None:
     page.goto(f"{airflow.url}/connections")
     click_test_button(page, "prolific_default")
 
-    expect(page.get_by_role("status")).to_contain_text("Connected to Prolific as researcher@example.com")
+    expect(page.get_by_role("status")).to_contain_text(
+        f"Connected as researcher@example.com; workspace {prolific.workspace_id}: 8 participant groups"
+    )
     screenshot(page, "connection-test")
 
 
@@ -121,6 +122,64 @@ def test_connection_test_says_why_a_token_is_refused(page: Page, airflow: RealAi
     answer = page.get_by_role("status").filter(has_text="Test Connection Failed")
     expect(answer).to_contain_text("the API token of this connection is wrong or was deleted (401 from GET ")
     expect(answer).not_to_contain_text("no-such-token")
+
+
+def test_an_address_in_one_piece_needs_its_port_in_the_field_as_well(
+    page: Page, airflow: RealAirflow, prolific: Emulator
+) -> None:
+    """Airflow 3.3.1 and 3.3.2 test nothing while Port is empty."""
+    port = urlsplit(prolific.url).port
+    for connection_id, value in (("another_port", "443"), ("same_port", str(port))):
+        form = fill(open_form(page, airflow), connection_id, prolific, prolific.token)
+        form.get_by_role("button", name="Standard Fields", exact=True).click()
+        form.get_by_label("Base URL").fill(prolific.url)
+        form.get_by_label("Port").fill(value)
+        save(form)
+
+    click_test_button(page, "another_port")
+    answer = page.get_by_role("status").filter(has_text="Test Connection Failed")
+    expect(answer).to_contain_text(
+        f"this connection: Base URL has port {port}, but Port is 443: write {port} into Port, too"
+    )
+    click_test_button(page, "same_port")
+    answer = page.get_by_role("status").filter(has_text="Test Connection Successful")
+    expect(answer).to_contain_text("8 participant groups")
+
+
+def test_connection_test_says_that_a_workspace_is_unknown(page: Page, airflow: RealAirflow, prolific: Emulator) -> None:
+    form = fill(open_form(page, airflow), "elsewhere", prolific, prolific.token)
+    form.locator(EXTRA_FIELDS["Workspace ID"]).fill("64a0000000000000000000ff")
+    save(form)
+    click_test_button(page, "elsewhere")
+
+    answer = page.get_by_role("status").filter(has_text="Test Connection Failed")
+    expect(answer).to_contain_text("check Workspace ID 64a0000000000000000000ff: this does not exist, or the API token")
+
+
+def test_connection_test_is_green_without_a_scope(page: Page, airflow: RealAirflow, prolific: Emulator) -> None:
+    form = fill(open_form(page, airflow), "without_scope", prolific, prolific.token)
+    form.locator(EXTRA_FIELDS["Workspace ID"]).fill("")
+    save(form)
+    click_test_button(page, "without_scope")
+
+    answer = page.get_by_role("status").filter(has_text="Test Connection Successful")
+    expect(answer).to_contain_text("no default scope, so each task must name one")
+
+
+def test_page_of_providers_has_a_clean_description_and_links_that_lead_somewhere(
+    page: Page, airflow: RealAirflow
+) -> None:
+    page.goto(f"{airflow.url}/providers")
+    row = page.get_by_role("row").filter(has_text="airflow-provider-prolific")
+
+    expect(row).to_contain_text(
+        "Participant groups, studies, submissions and bonuses of Prolific https://www.prolific.com"
+    )
+    for name, address in (
+        ("https://www.prolific.com", "https://www.prolific.com"),
+        ("airflow-provider-prolific", "https://docs.prolific.com/api-reference"),
+    ):
+        expect(row.get_by_role("link", name=name)).to_have_attribute("href", address)
 
 
 @pytest.mark.usefixtures("saved_connection")
@@ -149,7 +208,7 @@ def test_wait_shows_its_progress_and_study_while_deferred_and_its_groups_afterwa
     expect(page.get_by_text(re.compile(r"has 23 of 30 \(76%\), \+7, about \d+ s to go"))).to_be_visible()
     screenshot(page, "progress-while-deferred")
     page.get_by_role("link", name="Details", exact=True).click()
-    study = page.get_by_role("link", name="Feeder study")
+    study = page.get_by_role("link", name="Open feeder study in Prolific")
     expect(study).to_have_attribute("href", f"{STUDY_PAGE}64d000000000000000000001")
 
     prolific.set_group(group_id, participant_count=31)
