@@ -26,7 +26,12 @@ SEVERAL_PROJECTS = (
     + """
 with DAG("recipe", schedule=None, start_date=datetime(2026, 1, 1)) as dag:
     ProlificParticipantGroupSensor.partial(
-        task_id="each_lab", participant_group="Wave 1 completed", target_count=40, deferrable=True
+        task_id="each_lab",
+        map_index_template="{{ task.prolific_conn_id }}",
+        participant_group="Wave 1 completed",
+        target_count=40,
+        deferrable=True,
+        retries=2,
     ).expand(prolific_conn_id=["prolific_lab_a", "prolific_lab_b"])
 """
 )
@@ -53,7 +58,7 @@ STALLED = (
     HEAD
     + """
 from typing import Any
-STALLED_AFTER_HOURS = 2 / 3600
+STALLED_AFTER_HOURS = 6
 
 def tell_people(context: Any) -> None:
     print(f"Stalled: {context['exception']}")
@@ -110,7 +115,7 @@ def test_union_of_groups(prolific: Emulator, run_dag: Callable[..., Any]) -> Non
 def test_people_are_told_of_a_stalled_wait_that_goes_on(
     prolific: Emulator, run_dag: Callable[..., Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run = run_dag(STALLED)
+    run = run_dag(STALLED.replace("HOURS = 6", "HOURS = 2 / 3600"))
 
     assert run.task_state("enough") == "failed"
     assert capfd.readouterr().out.count("Stalled: no growth for 2 s") == 1
