@@ -186,7 +186,7 @@ class ParticipantGroupEndpoints:
 
         :param participant_group_id: The group's id.
         :param name: Its new name; ``None`` leaves it.
-        :param participant_ids: All who shall be members, nobody else; ``None`` leaves them.
+        :param participant_ids: The new list of members; all others are removed. ``None`` changes no members.
 
         API: https://docs.prolific.com/api-reference/participant-groups/update-participant-group
         """

@@ -81,7 +81,7 @@ class ProlificCreateStudyOperator(ProlificOperator):
     A draft is made by one request, whole, also from a template: the template is read, and its fields are sent with
     ``changes`` on top. Prolific's own duplicate would need a second request for the changes, and somebody who is
     killed between the two leaves a copy that cannot be told from one that a person, or another task, is about to
-    change. Unlike that duplicate, people who took the template are not kept out: add a filter if they shall be.
+    change. Unlike that duplicate, people who took the template are not excluded: add a filter to exclude them.
 
     Of two tasks that create one name at the same moment, the later one deletes its own draft again and returns the
     other's.

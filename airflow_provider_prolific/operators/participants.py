@@ -239,7 +239,7 @@ class ProlificSyncParticipantsOperator(ParticipantGroupOperator):
     paid studies to a participant: ``max_removals`` guards against a list that came out too short.
 
     :param participant_group: The group, by id or exact name.
-    :param participant_ids: Who shall be a member, and nobody else: a list of participant ids; duplicates count once.
+    :param participant_ids: The complete list of members: participant ids; duplicates count once.
     :param allow_empty: Whether an empty list may empty the group; otherwise it is refused.
     :param max_removals: The largest number of members that one sync may remove, from 0 upwards; if more would go,
         nothing is changed and the task fails. ``None``: no limit.

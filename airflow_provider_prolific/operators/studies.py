@@ -145,7 +145,7 @@ class ProlificSetStudyPlacesOperator(ProlificOperator):
     taken for full, with a warning.
 
     :param study_id: The study.
-    :param total_available_places: How many places it shall have in all.
+    :param total_available_places: The new total number of places.
     :param max_total_cost: The most that the whole study may cost with them, fees and VAT included: ``"150.00 GBP"``.
     :param reopen: Whether a study that has ended may come back to life.
     :param skip_balance_check: Whether it is not looked whether the workspace's balance covers the new places.

@@ -46,7 +46,7 @@ class ProlificParticipantGroupSensor(WaitSensor):
     goes on and ends is said in its base class, `WaitSensor`.
 
     :param participant_group: One group, by id or exact name. (templated)
-    :param target_count: Its target participant count, at least 1; a number or its text. (templated)
+    :param target_count: Its target participant count, at least 1; a number, or a number as text. (templated)
     :param targets: Several groups instead: id or exact name to target participant count. (templated)
     :param filter: ``{"workspace_id": …}`` or ``{"project_id": …}``; without it the connection's default scope.
         (templated)

@@ -92,7 +92,7 @@ class Line:
         self._lock = threading.Lock()
 
     def ask(self, ask: Callable[[ProlificHook], Any]) -> Any:
-        """Ask, in a thread; the Airflow connection is read anew each time, so a rotated token works at once."""
+        """Ask, in a thread; the Airflow connection is read again each time, so a rotated token works at once."""
         from airflow_provider_prolific.hooks.client import Limits
         from airflow_provider_prolific.hooks.prolific import ProlificHook
 

@@ -54,7 +54,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
     """A wait, in every mode. A subclass says its arguments, what is waited for, and the trigger that waits for it.
 
     Temporary errors (no connection, a rate limit, an outage, an answer that cannot be read) are logged and looked at
-    again after the next interval, or later if the API names a time. Permanent errors (a wrong token, something that is
+    again after the next interval, or later if the API says when. Permanent errors (a wrong token, something that is
     missing or deleted) end the wait at once. A time-out means that the last look found the wait not over: it raises
     ``AirflowSensorTimeout``, skips under ``soft_fail``, and is not retried; if the last look failed, the wait ends as
     an error instead. Each try of the task has the whole ``timeout``; ``execution_timeout`` counts while deferred, too.
@@ -326,7 +326,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
         return AirflowSkipException(message)
 
     def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
-        """Return the seconds to the next look on the worker: Airflow's, or more if the API names a time."""
+        """Return the seconds to the next look on the worker: Airflow's, or more if the API asks for more."""
         retry_after = getattr(self._failed_look, "retry_after", None) or 0
         interval = min(super()._get_next_poke_interval(*args, **kwargs), MAX_AIRFLOW_SECONDS)
         return max(interval, retry_after, MIN_POKE_INTERVAL_SECONDS)
