@@ -1,5 +1,6 @@
 """Each example DAG runs in a real Airflow against the emulator, as it is but for its pace; what all of them share."""
 
+import re
 import runpy
 import subprocess
 import sys
@@ -7,12 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from quick_examples import EXAMPLES
+from quick_examples import EXAMPLES, quicken
 
 from airflow_provider_prolific.emulator import Emulator
 from airflow_provider_prolific.version_compat import HAS_EVENT_TRIGGERS
 from airflow_provider_prolific.waiting.sensor import WaitSensor
 
+README = EXAMPLES.parent / "README.md"
 # Event-driven scheduling came with Airflow 3.
 PATHS = sorted(path for path in EXAMPLES.glob("*.py") if HAS_EVENT_TRIGGERS or path.stem != "woken_by_growth")
 
@@ -90,6 +92,17 @@ def test_gate_opens_when_the_group_is_big_enough(prolific: Emulator, run_example
     assert group["participant_count"] >= 12
     assert group["reached"] is True
     assert f"for {group['participant_count']} people" in run.xcom("prepare_main_study")
+
+
+def test_first_example_of_the_readme_runs_as_a_file_of_its_own(prolific: Emulator, run_dag: Callable[..., Any]) -> None:
+    prolific.set_group(prolific.group_id("Screened adults"), participant_count=33, growth_per_second=0)
+    [source, *_] = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+    if not HAS_EVENT_TRIGGERS:  # as the README says
+        source = source.replace("from airflow.sdk import", "from airflow.decorators import")
+
+    run = run_dag(quicken(source, seconds=1).replace("\ngate_on_group_size()", "\ndag = gate_on_group_size()"))
+
+    assert run.xcom("prepare_main_study") == "Main study for 33 people of 'Screened adults'"
 
 
 def test_quota_cells_open_for_any_and_for_each(prolific: Emulator, run_example: Callable[..., Any]) -> None:

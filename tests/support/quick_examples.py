@@ -9,8 +9,12 @@ SECONDS = 5.0
 
 
 def quick_example(dag_id: str, seconds: float = SECONDS) -> str:
-    """Return the source of an example, whose waits look every so many seconds."""
-    source = (EXAMPLES / f"{dag_id}.py").read_text()
+    """Return the source of an example with a shorter interval between two looks."""
+    return quicken((EXAMPLES / f"{dag_id}.py").read_text(), seconds)
+
+
+def quicken(source: str, seconds: float) -> str:
+    """Return the source of a DAG file with a shorter interval between two looks."""
     return re.sub(r"\bpoke_interval=(timedelta\(minutes=\d+\)|\d+)", f"poke_interval={seconds:g}", source)
 
 
