@@ -46,7 +46,8 @@ class ConnectionSettings:
             _read_base_url(connection, where),
             _read_token(connection, where),
             scopes,
-            tuple(str(key) for key in extra if key not in SCOPES),
+            # Airflow 2's form sends each of its fields a second time, with a prefix.
+            tuple(key for key in extra if key.removeprefix("extra__prolific__") not in SCOPES),
         )
 
     def default_scope(self) -> tuple[str, str]:

@@ -184,6 +184,11 @@ class TestScope:
         ):
             read(extra={"worspace_id": "w1"}).default_scope()
 
+    def test_the_prefixed_keys_of_airflow_2s_form_are_not_unknown(self):
+        extra = {"workspace_id": "w1", "extra__prolific__workspace_id": "w1", "extra__prolific__project_id": ""}
+
+        assert read(extra=extra).unknown_keys == ()
+
     def test_beside_one_another_key_does_no_harm(self):
         settings = read(extra={"workspace_id": "w1", "note": "ours"})
 
