@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_prolific.exceptions import ProlificApiError, ProlificResponseError, ProlificValueError
-from airflow_provider_prolific.operators.submissions import ProlificListSubmissionsOperator
+from airflow_provider_prolific.operators.submissions import (
+    ProlificApproveSubmissionsOperator,
+    ProlificListSubmissionsOperator,
+    _reason_against,
+)
 
 URL = "https://api.prolific.com/api/v1/submissions/"
 PERSON = "5f0000000000000000000001"
@@ -89,3 +93,47 @@ class TestList:
     def test_a_bad_argument_is_refused_while_the_dag_is_parsed(self, arguments, words):
         with pytest.raises(ProlificValueError, match=words):
             ProlificListSubmissionsOperator(task_id="list", **{"study_id": "s1", **arguments})
+
+
+class TestWhoMayBeApproved:
+    """The rows as production sends them; what follows from them is shown in ``tests/integration/test_approvals.py``."""
+
+    @pytest.mark.parametrize(
+        ("fields", "reason"),
+        [
+            ({"status": "AWAITING REVIEW", "is_complete": True}, None),
+            ({"status": "awaiting_review", "is_complete": True, "study_code": "DONE."}, None),
+            ({"status": "AWAITING REVIEW", "is_complete": True, "study_code": None, "completed_at": None}, None),
+            ({"status": "AWAITING REVIEW", "completed_at": "2026-03-01T09:05:00Z"}, None),
+            ({"status": "APPROVED", "is_complete": False, "study_code": "NOCODE"}, None),
+            ({"status": "AWAITING REVIEW", "is_complete": False, "study_code": "DONE"}, "not complete"),
+            ({"status": "AWAITING REVIEW", "completed_at": None}, "not complete"),
+            ({"status": "AWAITING REVIEW"}, "not complete"),
+            ({"status": "AWAITING REVIEW", "is_complete": True, "study_code": "nocode."}, "without a completion code"),
+            ({"status": "AWAITING REVIEW", "is_complete": True, "return_requested": "2026"}, "with a return request"),
+            ({"status": "PARTIALLY_APPROVED", "is_complete": True}, "PARTIALLY APPROVED"),
+            ({"status": "NEW STATUS", "is_complete": True}, "NEW STATUS"),
+        ],
+    )
+    def test_what_is_against_it(self, fields, reason):
+        against = _reason_against({"id": "u1", **fields})
+
+        assert against is None if reason is None else against.startswith(reason)
+
+
+class TestApproveArguments:
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            ({"submission_ids": [""]}, "submission_ids"),
+            ({"submission_ids": "u1"}, "submission_ids"),
+            ({"on_ineligible": "ignore"}, "on_ineligible"),
+            ({"max_submissions": -1}, "max_submissions"),
+            ({"max_submissions": "many"}, "max_submissions"),
+        ],
+    )
+    def test_a_bad_argument_is_refused_while_the_dag_is_parsed(self, arguments, words):
+        arguments = {"study_id": "s1", "submission_ids": ["u1"], **arguments}
+
+        with pytest.raises(ProlificValueError, match=words):
+            ProlificApproveSubmissionsOperator(task_id="approve", **arguments)
