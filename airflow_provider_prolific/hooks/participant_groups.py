@@ -181,7 +181,7 @@ class ParticipantGroupEndpoints:
     ) -> ParticipantGroup:
         """Rename a participant group, or replace its members, and return it.
 
-        ``participant_ids`` **replaces the whole membership**, and loses those whom a study adds meanwhile: prefer
+        ``participant_ids`` **replaces all members**, and removes people whom a study adds at the same time: prefer
         :meth:`add_participants` and :meth:`remove_participants`.
 
         :param participant_group_id: The group's id.

@@ -37,7 +37,7 @@ TEST_LISTING_SECONDS = 30
 
 
 class ProlificHook(ParticipantGroupEndpoints, StudyEndpoints, SubmissionEndpoints, BonusEndpoints, BaseHook):
-    """Speak to Prolific's researcher API with the token of an Airflow connection.
+    """Call Prolific's researcher API with the token of an Airflow connection.
 
     .. code-block:: python
 

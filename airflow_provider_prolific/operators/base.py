@@ -32,8 +32,8 @@ class ProlificOperator(CheckedArguments, BaseOperator):
       runs and before anything is sent to Prolific. Whatever else goes wrong is a ``ProlificError`` that says what to
       do.
     * Temporary errors are repeated: a rate limit for up to five minutes, others for about a minute.
-    * Where a dict is returned, each of its keys is an XCom of its own too, so ``create.output["id"]`` works in a DAG.
-      (A ``null`` is pushed in the whole dict only: Airflow 3.0 takes none for an XCom of its own.)
+    * Where a dict is returned, each of its keys is also a separate XCom, so ``create.output["id"]`` works in a DAG.
+      (A ``null`` stands only in the whole dict: Airflow 3.0 cannot store it as a separate XCom.)
     * Logs and errors show numbers and positions of participants, never their ids. Airflow itself keeps rendered
       fields and XComs in its database, and so the ids that are in them.
 
@@ -87,7 +87,7 @@ class ProlificOperator(CheckedArguments, BaseOperator):
             raise AirflowFailException(str(error)) from error
 
     def delivered(self, context: Context, result: Any) -> Any:
-        """Return the result, after pushing its keys as XComs of their own if that is wanted."""
+        """Return the result, after pushing each of its keys as a separate XCom if that is wanted."""
         if self._pushes_keys and self.do_xcom_push and context and "ti" in context:
             for key, value in result.items():
                 if value is not None:

@@ -78,13 +78,12 @@ class ProlificCreateStudyOperator(ProlificOperator):
 
     Prolific lets several studies have one internal name, so the operator looks for it first, among all studies of the
     project, and once more if the answer to the creation is lost: a retry finds its own draft and makes no second one.
-    A draft is made by one request, whole, also from a template: the template is read, and its fields are sent with
-    ``changes`` on top. Prolific's own duplicate would need a second request for the changes, and somebody who is
-    killed between the two leaves a copy that cannot be told from one that a person, or another task, is about to
-    change. Unlike that duplicate, people who took the template are not excluded: add a filter to exclude them.
+    One request makes the whole draft, also from a template: the template is read, and its fields are sent with
+    ``changes`` on top. Prolific's own duplicate would need a second request for the changes, and a worker that is
+    killed between the two leaves a copy that looks like one that a person, or another task, is about to change. Unlike that duplicate, people who took the template are not excluded: add a filter to exclude them.
 
-    Of two tasks that create one name at the same moment, the later one deletes its own draft again and returns the
-    other's.
+    If two tasks create a study of the same name at the same moment, the later one deletes its own draft and returns
+    the other one.
 
     :param internal_name: The study's name for its researchers, by which it is found again.
     :param study: The study in the API's own fields, without ``status``. ``{{%PROLIFIC_PID%}}`` and its like are left

@@ -244,14 +244,14 @@ class ProlificDeleteParticipantGroupOperator(ParticipantGroupOperator):
 
     Refused unless every study that adds participants to the group, or removes them, by its completion codes is
     COMPLETED or UNPUBLISHED. Studies that only *filter* on the group (allowlist, blocklist) cannot be seen from it:
-    look after those yourself. A group that has been deleted already counts as done, also where the answer to the
+    check those yourself. A group that has been deleted already counts as done, also where the answer to the
     deletion was lost, so a retry is safe.
 
     :param participant_group: The group, by id or exact name.
     :param filter: The scope for a name; without it the connection's.
     :param if_missing: What to do about a group that Prolific does not know, or does not show to this token:
         ``"fail"``, or ``"ignore"`` it and succeed.
-    :param force: Delete it whatever its studies do.
+    :param force: Delete it although studies may still use it.
     :param prolific_conn_id: The Prolific connection.
     :raises ProlificError: a study may still change the group (which one), or the API refuses.
 
@@ -313,10 +313,10 @@ class ProlificMessageParticipantGroupOperator(ParticipantGroupOperator):
             task_id="invite", participant_group="Wave 2 invited", body="The second part of our study is open for you."
         )
 
-    Sending is not idempotent: done twice, every member gets the message twice. So ``retries`` is 0, whatever the DAG's
-    ``default_args`` say, unless you set it on this very task; and where no answer comes, the request is not repeated
-    but the task fails and says that the message may have been sent. Look into the messages in Prolific before you
-    run the task again.
+    Sending is not idempotent: sent twice, every member gets the message twice. So ``retries`` is 0, whatever the DAG's
+    ``default_args`` say, unless you set it on the task itself. If no answer comes, the request is not repeated: the
+    task fails and says that the message may have been sent. Look at the messages in Prolific before you run the task
+    again.
 
     :param participant_group: The group, by id or exact name.
     :param body: The message.

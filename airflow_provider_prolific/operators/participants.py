@@ -222,7 +222,7 @@ class ProlificRemoveParticipantsOperator(ParticipantGroupOperator):
 
 
 class ProlificSyncParticipantsOperator(ParticipantGroupOperator):
-    """Make a list the members of a group: add who is missing, remove who is not on it.
+    """Make the members of a group those of a list: add the missing ones, remove the others.
 
     .. code-block:: python
 
@@ -233,8 +233,8 @@ class ProlificSyncParticipantsOperator(ParticipantGroupOperator):
             max_removals=100,
         )
 
-    Only the difference is sent, additions first; the membership is never overwritten, so who joins by a study's
-    completion code meanwhile is not lost (and is removed by the next sync, unless on the list by then). A retry is
+    Only the difference is sent, additions first; the membership is never overwritten. So people who join by a
+    study's completion code meanwhile are not lost (the next sync removes them if they are not on the list by then). A retry is
     safe: it completes a sync that failed half-way. Being added to a group or removed from it may open or close live,
     paid studies to a participant: ``max_removals`` guards against a list that came out too short.
 

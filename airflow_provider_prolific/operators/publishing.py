@@ -41,8 +41,8 @@ class ProlificPublishStudyOperator(SettlingOperator):
     ``participant_group`` only; that this group has members and is not deleted; that the whole cost is at most
     ``max_total_cost``; and that the workspace's available balance covers it. Otherwise nothing is done.
 
-    A retry is safe: a study that is published, or about to be, is not published again, and whatever the request was
-    answered, a look at the study decides. Prolific publishes what the draft is at that moment: if somebody has changed
+    A retry is safe: a study that is published, or about to be, is not published again, and after the request a look
+    at the study decides, whatever the answer was. Prolific publishes what the draft is at that moment: if somebody has changed
     it since it was checked, the task fails for a person to decide and is not retried.
 
     :param study_id: The draft.
@@ -52,7 +52,7 @@ class ProlificPublishStudyOperator(SettlingOperator):
     :param participant_group: Whom the study is for: a group, by id or exact name. A filter of the study (or of its
         filter set) must be an allowlist of this group alone.
     :param allow_open_recruitment: Whether the study may recruit others, too.
-    :param skip_balance_check: Whether the workspace's balance is not looked at.
+    :param skip_balance_check: Whether to publish without a look at the workspace's balance.
     :param filter: The scope for a group's name; without it the connection's.
     :param prolific_conn_id: The Prolific connection.
     :return: The study in the API's own field names, once it is published; whole amounts are hundredths.

@@ -49,12 +49,12 @@ class ProlificTransitionStudyOperator(ProlificOperator):
 
         stop = ProlificTransitionStudyOperator(task_id="stop", study_id="64d000000000000000000001", action="stop")
 
-    It looks first: a study that is there already is not touched, so a retry is safe; and whatever the request was
-    answered, another look decides.
+    It looks first: a study that is in the wanted status already is not changed, so a retry is safe. After the request
+    another look decides, whatever the answer was.
 
     ``AWAITING REVIEW`` may mean that all places are taken for the moment, or that the study was stopped. It counts as
-    stopped, with a warning, for Prolific stops nothing that does not recruit: a place that becomes free again may
-    still bring it back to life. It counts as started if all places are taken.
+    stopped, with a warning: Prolific does not stop a study that is full, and a place that becomes free again lets
+    people in. It counts as started if all places are taken.
 
     :param study_id: The study.
     :param action: ``"pause"`` (nobody can begin until it is started), ``"start"`` (after a pause), or ``"stop"`` (for
@@ -125,7 +125,7 @@ _PAST = {"pause": "paused", "start": "started", "stop": "stopped"}
 
 
 class ProlificSetStudyPlacesOperator(ProlificOperator):
-    """Set how many people a study wants in all.
+    """Set the total number of places of a study.
 
     .. code-block:: python
 
@@ -136,8 +136,9 @@ class ProlificSetStudyPlacesOperator(ProlificOperator):
             max_total_cost="300.00 GBP",
         )
 
-    The number is the new total, never a number to be added, so a retry is safe: a study that has so many places is
-    not touched, and whatever the request was answered, a look at the study decides. Prolific takes no places away.
+    The number is the new total, never a number to be added, so a retry is safe: a study that has this number already
+    is not changed, and after the request a look at the study decides, whatever the answer was. Prolific does not take
+    places away.
 
     A study that has ended comes back to life with more places. That needs ``reopen=True`` if it is ``COMPLETED``, or
     if it is ``AWAITING REVIEW`` with places that nobody has taken, which means that it was stopped. One that is

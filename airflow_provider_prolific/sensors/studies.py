@@ -70,7 +70,7 @@ class ProlificStudySensor(WaitSensor):
 
 
 class ProlificSubmissionSensor(WaitSensor):
-    """Wait until so many submissions of a study are in some statuses.
+    """Wait until a study has enough submissions that count.
 
     .. code-block:: python
 

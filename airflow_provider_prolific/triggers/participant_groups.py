@@ -72,13 +72,13 @@ class ProlificParticipantGroupEventTrigger(BaseEventTrigger):
 
     Each milestone is announced once, if it is passed upwards; several that are passed between two looks make one
     event. The payload is ``{"id", "name", "participant_count", "milestone", "milestones",
-    "previous_participant_count"}``. The watch never ends by itself: an error is logged, and looked at again. What is
-    remembered over a restart, and where Airflow has no place for it, is said in ``docs/events.md``.
+    "previous_participant_count"}``. The watch never ends by itself: it logs errors and looks again. ``docs/events.md``
+    says what is remembered when the triggerer restarts, and on which versions of Airflow.
 
     :param participant_group: The group, by id or exact name.
     :param filter: ``{"workspace_id": …}`` or ``{"project_id": …}``; without it the connection's default scope.
     :param milestones: Participant counts, each at least 1.
-    :param every: Or a step: each further so many participants are a milestone.
+    :param every: Or a step: with ``50``, each further 50 participants are a milestone.
     :param poke_interval: Time between two looks: seconds, or a ``timedelta``.
     :param prolific_conn_id: The Prolific connection; its token never leaves the connection.
     :param stored: Set by :meth:`serialize`: what was stored once must not raise an exception here, which would end the

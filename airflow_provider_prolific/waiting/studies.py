@@ -158,7 +158,7 @@ class StudyWait(_StudyWait):
 
 
 class SubmissionWait(_StudyWait):
-    """Wait until so many submissions of a study are in some statuses."""
+    """Wait until a study has enough submissions that count."""
 
     breadth: ClassVar[int] = 1
     keys: ClassVar[frozenset[str]] = frozenset(
