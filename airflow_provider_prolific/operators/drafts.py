@@ -80,7 +80,8 @@ class ProlificCreateStudyOperator(ProlificOperator):
     project, and once more if the answer to the creation is lost: a retry finds its own draft and makes no second one.
     One request makes the whole draft, also from a template: the template is read, and its fields are sent with
     ``changes`` on top. Prolific's own duplicate would need a second request for the changes, and a worker that is
-    killed between the two leaves a copy that looks like one that a person, or another task, is about to change. Unlike that duplicate, people who took the template are not excluded: add a filter to exclude them.
+    killed between the two leaves a copy that looks like one that a person, or another task, is about to change.
+    Unlike that duplicate, people who took the template are not excluded: add a filter to exclude them.
 
     If two tasks create a study of the same name at the same moment, the later one deletes its own draft and returns
     the other one.

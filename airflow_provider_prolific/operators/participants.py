@@ -233,10 +233,10 @@ class ProlificSyncParticipantsOperator(ParticipantGroupOperator):
             max_removals=100,
         )
 
-    Only the difference is sent, additions first; the membership is never overwritten. So people who join by a
-    study's completion code meanwhile are not lost (the next sync removes them if they are not on the list by then). A retry is
-    safe: it completes a sync that failed half-way. Being added to a group or removed from it may open or close live,
-    paid studies to a participant: ``max_removals`` guards against a list that came out too short.
+    Only the difference is sent, additions first; the membership is never overwritten. So people who join by a study's
+    completion code meanwhile are not lost (the next sync removes them if they are not on the list by then). A retry
+    is safe: it completes a sync that failed half-way. Being added to a group or removed from it may open or close
+    live, paid studies to a participant: ``max_removals`` guards against a list that is too short by mistake.
 
     :param participant_group: The group, by id or exact name.
     :param participant_ids: The complete list of members: participant ids; duplicates count once.

@@ -42,8 +42,8 @@ class ProlificPublishStudyOperator(SettlingOperator):
     ``max_total_cost``; and that the workspace's available balance covers it. Otherwise nothing is done.
 
     A retry is safe: a study that is published, or about to be, is not published again, and after the request a look
-    at the study decides, whatever the answer was. Prolific publishes what the draft is at that moment: if somebody has changed
-    it since it was checked, the task fails for a person to decide and is not retried.
+    at the study decides, whatever the answer was. Prolific publishes what the draft is at that moment: if somebody
+    has changed it since it was checked, the task fails for a person to decide and is not retried.
 
     :param study_id: The draft.
     :param max_total_cost: The most that the whole study may cost, with fees and VAT: ``"150.00 GBP"``. It is compared
