@@ -33,6 +33,9 @@ Check: TypeAlias = Callable[[Any, str], Any]
 #: The scopes that Prolific's listing of participant groups knows.
 SCOPES = ("workspace_id", "project_id")
 
+#: The fields of a study that are whole numbers.
+STUDY_NUMBERS = {"total_available_places", "estimated_completion_time", "maximum_allowed_time", "reward"}
+
 #: The largest participant count that is taken for one: 18 digits fit into any database's integer.
 MAX_COUNT = 10**18 - 1
 
@@ -235,7 +238,7 @@ def check_statuses(value: Any, name: str) -> list[str]:
 
 
 def check_study_fields(value: Any, name: str) -> dict[str, Any]:
-    """Return the fields of a study; what the API passes over in silence is refused."""
+    """Return the fields of a study, numbers also from text; what the API passes over in silence is refused."""
     if not isinstance(value, Mapping) or not value:
         raise ProlificValueError(f"{name} must be a dict with the fields of a study, not {shorten(value)}")
     if "status" in value:
@@ -245,7 +248,8 @@ def check_study_fields(value: Any, name: str) -> dict[str, Any]:
             f"{name} must say 'project' instead of 'project_id': Prolific ignores the latter, and another project's "
             "workspace would pay"
         )
-    return dict(value)
+    numbers = {key: _read_whole_number(value[key]) for key in STUDY_NUMBERS & value.keys()}
+    return dict(value) | {key: number for key, number in numbers.items() if number is not None}
 
 
 def one_of(*choices: str) -> Check:

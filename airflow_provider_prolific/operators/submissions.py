@@ -23,6 +23,8 @@ from airflow_provider_prolific.waiting.approvals import ApprovalWait
 from airflow_provider_prolific.waiting.wait import Status, Wait, read_time
 
 if TYPE_CHECKING:
+    from airflow.sdk import XComArg
+
     from airflow_provider_prolific.arguments import NumberArgument, TextArgument
     from airflow_provider_prolific.hooks.prolific import ProlificHook
     from airflow_provider_prolific.hooks.submissions import Submission
@@ -133,7 +135,7 @@ class ProlificApproveSubmissionsOperator(SettlingOperator):
         *,
         study_id: TextArgument,
         submission_ids: Iterable[str | TextArgument] | TextArgument,
-        on_ineligible: Literal["fail", "skip"] | TextArgument = "fail",
+        on_ineligible: Literal["fail", "skip"] | XComArg = "fail",
         max_submissions: NumberArgument | None = None,
         prolific_conn_id: TextArgument = "prolific_default",
         **kwargs: Any,

@@ -20,6 +20,7 @@ from airflow_provider_prolific.arguments import (
     check_name,
     check_participant_ids,
     check_statuses,
+    check_study_fields,
     check_text,
     is_templated,
     one_of,
@@ -250,6 +251,18 @@ class TestNumbers:
     @pytest.mark.parametrize(("value", "limit"), [(0, 0), ("0", 0), (None, None), ("None", None), (" none", None)])
     def test_a_limit_may_be_zero_or_none(self, value, limit):
         assert check_limit(value, "it") == limit
+
+
+class TestStudyFields:
+    def test_numbers_may_come_as_text_as_a_template_renders_them(self):
+        fields = {"total_available_places": "20", "reward": "150", "name": "20", "estimated_completion_time": 5}
+
+        assert check_study_fields(fields, "it") == {
+            "total_available_places": 20,
+            "reward": 150,
+            "name": "20",
+            "estimated_completion_time": 5,
+        }
 
 
 class TestFactories:
