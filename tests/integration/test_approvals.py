@@ -264,16 +264,40 @@ class TestTrouble:
 
 
 DAG_FILE = """
+from __future__ import annotations
 from datetime import datetime
+from typing import Any
 try:
-    from airflow.sdk import DAG
+    from airflow.sdk import DAG, task
 except ImportError:
+    from airflow.decorators import task
     from airflow.models.dag import DAG
-from airflow_provider_prolific.operators.submissions import ProlificApproveSubmissionsOperator
+from airflow_provider_prolific.operators.submissions import (
+    ProlificApproveSubmissionsOperator,
+    ProlificListSubmissionsOperator,
+)
+
+STUDY_ID = "64d000000000000000000001"
 
 with DAG("approvals", schedule=None, start_date=datetime(2026, 1, 1)) as dag:
-    ProlificApproveSubmissionsOperator(
-        task_id="approve", study_id=STUDY, submission_ids=IDS, deferrable=True, poke_interval=0.2, timeout=60
+
+    @task
+    def passes_quality_check(submissions: list[dict[str, Any]]) -> list[str]:
+        return [submission["id"] for submission in submissions if submission["study_code"] == "DONE"]
+
+    submissions = ProlificListSubmissionsOperator(
+        task_id="submissions",
+        study_id=STUDY_ID,
+        statuses=["AWAITING REVIEW", "APPROVED"],
+    )
+    approve = ProlificApproveSubmissionsOperator(
+        task_id="approve",
+        study_id=STUDY_ID,
+        submission_ids=passes_quality_check(submissions.output),
+        max_submissions=200,
+        on_ineligible="skip",
+        pool="prolific_wallet",
+        deferrable=True,
     )
 """
 
@@ -282,9 +306,12 @@ def test_deferred_it_settles_in_the_triggerer(
     prolific: Emulator, study_id: str, ids: list[str], run_dag: Callable[..., Any]
 ) -> None:
     prolific.set(approval_seconds=1)
+    others = hand_in(prolific, study_id, study_code="OTHER")
 
-    run = run_dag(DAG_FILE.replace("STUDY", repr(study_id)).replace("IDS", repr(ids)))
+    quick = "deferrable=True, poke_interval=0.2, timeout=60"
+    run = run_dag(DAG_FILE.replace("64d000000000000000000001", study_id).replace("deferrable=True", quick))
 
     assert run.state == "success"
     assert run.xcom("approve")["approved_count"] == 5
     assert sorted(approved(prolific, study_id)) == sorted(ids)
+    assert [each["id"] for each in prolific.submissions(study_id, "AWAITING REVIEW")] == others
