@@ -14,11 +14,11 @@ For a study and a payment key there are three, all JSON that people can read (``
 
 1. writes a claim of its own, and lets `CLAIM_SECONDS` pass;
 2. looks that no entry is open, and only now reads what the submissions have been paid;
-3. looks that the claim is still its own, and writes its entry. Only if no more than `CLAIM_SECONDS` have passed since
+3. looks that the claim is still its own, and writes its entry. Only if no more than `WRITE_SECONDS` have passed since
    the beginning of that look when the entry can be read back, it pays.
 
 Of two tasks A and B let B be the one that wrote its claim later. A has looked at the claim before that (or it has found
-B's, and gives up). So A's entry can be read within `CLAIM_SECONDS` after B's claim was written (or A does not pay), and
+B's, and gives up). So A's entry can be read within `WRITE_SECONDS` after B's claim was written (or A does not pay), and
 that is before B looks for an open entry. B finds it open and gives up, or finds it closed, and then what A has paid can
 be seen in what B reads. Clocks of different machines are not compared. A task that wrote its entry too late does not
 pay, but may have replaced another's entry: its own stays open, so that nobody pays until a person has looked.
@@ -43,14 +43,16 @@ from airflow_provider_prolific.text import shorten
 from airflow_provider_prolific.version_compat import get_variable, set_variable
 from airflow_provider_prolific.waiting.bonuses import Entry, check_entry
 
-#: How long a claim stands before its task goes on, and how long the task may then take to write its entry.
-CLAIM_SECONDS = 5.0
+#: How long a claim stands before its task goes on.
+CLAIM_SECONDS = 6.0
+#: How long a task that has seen its claim may take to write its entry: less than a claim stands.
+WRITE_SECONDS = 5.0
 #: How often a task looks for an open entry meanwhile.
 CLAIM_LOOKS = 3
 #: The longest name of an Airflow Variable.
 MAX_NAME = 250
 
-_PAYMENT_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
+_PAYMENT_KEY = re.compile(r"[A-Za-z0-9_.:+@-]{1,100}", re.ASCII)  # a run id is one
 _DESCRIPTION = "The ledger of bonuses paid through Prolific: see docs/bonuses.md of airflow-provider-prolific"
 
 
@@ -58,7 +60,7 @@ def check_payment_key(value: Any, name: str) -> str:
     """Return the name of a round of bonuses, which becomes part of the name of an Airflow Variable."""
     if not isinstance(value, str) or not _PAYMENT_KEY.fullmatch(value):
         raise ProlificValueError(
-            f"{name} must be 1 to 100 letters, digits, '_' or '-', such as 'wave-1', not {shorten(value)}"
+            f"{name} must be 1 to 100 letters, digits or '_.:+@-', such as 'wave-1', not {shorten(value)}"
         )
     return value
 
@@ -139,7 +141,7 @@ class Ledger:
                 f"the Airflow Variable {self.name} does not show what was written to it (it may be set in the "
                 "environment or a secrets backend, too): nothing was paid"
             )
-        if (passed := time.monotonic() - looked_at) > CLAIM_SECONDS:
+        if (passed := time.monotonic() - looked_at) > WRITE_SECONDS:
             raise ProlificUndecidedError(
                 f"writing the Airflow Variable {self.name} took {passed:.0f} seconds, too long to be sure that nobody "
                 f"else pays bonuses of this study: batch {entry['batch_id']} was not paid. When no other task pays any "

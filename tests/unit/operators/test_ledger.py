@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_prolific.exceptions import ProlificError, ProlificUndecidedError, ProlificValueError
 from airflow_provider_prolific.operators import ledger as module
-from airflow_provider_prolific.operators.ledger import CLAIM_SECONDS, Ledger, check_payment_key
+from airflow_provider_prolific.operators.ledger import CLAIM_SECONDS, WRITE_SECONDS, Ledger, check_payment_key
 
 NAME = "prolific_bonuses_s1"
 CLAIM = f"{NAME}_claim"
@@ -49,11 +49,13 @@ def opened(claimed):
 
 
 class TestPaymentKey:
-    @pytest.mark.parametrize("key", ["a", "wave-1", "2026-03-01", "Wave_2", "x" * 100])
+    @pytest.mark.parametrize(
+        "key", ["a", "wave-1", "2026-03-01", "Wave_2", "scheduled__2026-03-01T09:00:00+00:00", "x" * 100]
+    )
     def test_it_is_what_the_name_of_a_variable_takes_everywhere(self, key):
         assert check_payment_key(key, "payment_key") == key
 
-    @pytest.mark.parametrize("key", ["", " a", "a b", "a/b", "2026-03-01T09:00", "é", "x" * 101, 7, None, "a\n"])
+    @pytest.mark.parametrize("key", ["", " a", "a b", "a/b", "a;b", "é", "x" * 101, 7, None, "a\n"])
     def test_anything_else_is_refused(self, key):
         with pytest.raises(ProlificValueError, match=r"^payment_key must be 1 to 100 letters"):
             check_payment_key(key, "payment_key")
@@ -164,6 +166,9 @@ class TestByHand:
 
 
 class TestClaim:
+    def test_it_stands_longer_than_an_entry_may_take_to_be_written(self):
+        assert CLAIM_SECONDS > WRITE_SECONDS
+
     def test_it_stands_some_seconds_before_anything_is_read(self, ledger, clock):
         assert ledger.claim()
         assert clock.passed == pytest.approx(CLAIM_SECONDS)
@@ -205,7 +210,7 @@ class TestTrouble:
             claimed.open(entry())
 
     def test_nor_one_that_took_too_long_to_write(self, claimed, variables, clock):
-        variables.before_write = lambda name: clock.sleep(CLAIM_SECONDS + 0.1)
+        variables.before_write = lambda name: clock.sleep(WRITE_SECONDS + 0.1)
 
         with pytest.raises(ProlificUndecidedError, match=r"took 5 seconds.*batch b1 was not paid.*\"not paid\""):
             claimed.open(entry())
@@ -213,7 +218,7 @@ class TestTrouble:
         assert claimed.open_entry() == entry()  # it stays open, for it may have replaced another one
 
     def test_nor_one_whose_claim_took_too_long_to_read(self, claimed, variables, clock):
-        variables.before_read = lambda name: clock.sleep(CLAIM_SECONDS + 0.1) if name == CLAIM else None
+        variables.before_read = lambda name: clock.sleep(WRITE_SECONDS + 0.1) if name == CLAIM else None
 
         with pytest.raises(ProlificUndecidedError):
             claimed.open(entry())
