@@ -193,6 +193,19 @@ class TestAmounts:
         assert Decimal(result["amount"].removesuffix(" GBP")) == difference
         assert Decimal(result["total_amount"].removesuffix(" GBP")) == difference * CHARGED
 
+    def test_ceilings_and_key_may_be_known_at_run_time_only(self):
+        operator = ProlificPayBonusesOperator(
+            task_id="pay",
+            study_id="{{ params.study_id }}",
+            amounts={"66a000000000000000000001": "4.25", "66a000000000000000000002": "1.50"},
+            max_each="{{ params.max_each }}",
+            max_total="{{ params.max_total }}",
+            payment_key="{{ params.payment_key }}",
+        )
+
+        with pytest.raises(ProlificValueError, match="^study_id must be an id"):
+            operator.checked_arguments()
+
 
 class TestSubmissions:
     def test_those_of_another_study_stop_everything(self, study, pay):
