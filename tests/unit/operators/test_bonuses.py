@@ -203,7 +203,7 @@ class TestAmounts:
             payment_key="{{ params.payment_key }}",
         )
 
-        with pytest.raises(ProlificValueError, match="^study_id must be an id"):
+        with pytest.raises(ProlificValueError, match=r"^study_id must be an id"):
             operator.checked_arguments()
 
 
