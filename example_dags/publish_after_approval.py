@@ -49,6 +49,7 @@ def publish_after_approval() -> None:
         deferrable=True,
         poke_interval=timedelta(minutes=5),
         timeout=timedelta(days=7),
+        retries=2,
     )
     draft = ProlificCreateStudyOperator(
         task_id="draft",
