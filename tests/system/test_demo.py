@@ -47,6 +47,30 @@ def test_demo_shows_the_wait_and_its_result() -> None:
     assert re.search(r"Main study for \d\d people of 'Screened adults'", output)
 
 
+def test_demo_of_the_pipeline_shows_people_approvals_and_money_and_leaves_no_process_behind() -> None:
+    demo = start_demo("demo_pipeline")
+    assert demo.stdout is not None
+    said, family = "", []
+    for line in demo.stdout:
+        said += line
+        family = family or (children(demo) if "Triggering the DAG bonuses" in line else [])
+    demo.wait(timeout=60)
+
+    assert demo.returncode == 0, said
+    assert len(re.findall(r"\d\d:\d\d:\d\d  .*'.+' has \d+ of \d+", said)) >= 5
+    cells = {line[:19].strip(): line[19:].split() for line in said.splitlines()}
+    for study, places in {"Screener, round 1": 20, "Main study, round 1": 6}.items():
+        people, _returned, _timed_out, approved, spent, _, ceiling, _ = cells[study]
+        assert int(people) >= int(approved) >= places
+        assert 0 < float(spent) <= float(ceiling)
+    people, spent, _, ceiling, _ = cells["Bonuses"]
+    assert int(people) == int(cells["Main study, round 1"][3])
+    assert 0 < float(spent) <= float(ceiling)
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert family
+    assert alive == []
+
+
 @pytest.mark.parametrize(
     ("moment", "sign"),
     [("Triggering the DAG", signal.SIGINT), ("Starting Airflow", signal.SIGTERM)],
@@ -128,7 +152,7 @@ def test_try_lets_groups_grow_while_a_task_waits_for_them_until_a_signal_ends_it
     assert prolific.group(group_id)["participant_count"] == count < 10
 
     family = children(program)
-    homes = {Path(process.cwd()) for process in family} - {Path.cwd()}
+    homes = {Path(component.cwd()) for component in psutil.Process(program.pid).children()} - {Path.cwd()}
     os.kill(program.pid, signal.SIGTERM)
     rest, _ = program.communicate(timeout=60)
     assert (program.returncode, rest.strip()) == (0, "Everything is stopped.")
