@@ -59,6 +59,11 @@ demo: $(VENV)/.ready
 	@$(VENV)/bin/python scripts/demo.py
 .PHONY: demo
 
+## demo-pipeline   a whole pipeline: screener, gate, main study, approvals, bonuses (two minutes)
+demo-pipeline: $(VENV)/.ready
+	@$(VENV)/bin/python scripts/demo_pipeline.py
+.PHONY: demo-pipeline
+
 ## try             the same to click through, until you stop it: docs/first-wait.md
 try: $(VENV)/.ready
 	@$(VENV)/bin/python scripts/try_out.py
