@@ -47,6 +47,7 @@ def test_demo_shows_the_wait_and_its_result() -> None:
     assert re.search(r"Main study for \d\d people of 'Screened adults'", output)
 
 
+@pytest.mark.skipif(version("apache-airflow") != NEWEST, reason="make demo-pipeline has the newest Airflow")
 def test_demo_of_the_pipeline_shows_people_approvals_and_money_and_leaves_no_process_behind() -> None:
     demo = start_demo("demo_pipeline")
     assert demo.stdout is not None
@@ -57,18 +58,22 @@ def test_demo_of_the_pipeline_shows_people_approvals_and_money_and_leaves_no_pro
     demo.wait(timeout=60)
 
     assert demo.returncode == 0, said
-    assert len(re.findall(r"\d\d:\d\d:\d\d  .*'.+' has \d+ of \d+", said)) >= 5
-    cells = {line[:19].strip(): line[19:].split() for line in said.splitlines()}
+    assert re.search(r"\d\d:\d\d:\d\d  study '.+' has (\d+) of \1 submissions approved", said)
+    table = {row[0]: row[1:] for row in (re.split(r"\s{2,}", line.strip()) for line in said.splitlines())}
     for study, places in {"Screener, round 1": 20, "Main study, round 1": 6}.items():
-        people, _returned, _timed_out, approved, spent, _, ceiling, _ = cells[study]
+        people, _returned, _timed_out, approved, spent, ceiling = table[study]
         assert int(people) >= int(approved) >= places
-        assert 0 < float(spent) <= float(ceiling)
-    people, spent, _, ceiling, _ = cells["Bonuses"]
-    assert int(people) == int(cells["Main study, round 1"][3])
-    assert 0 < float(spent) <= float(ceiling)
+        assert 0 < pounds(spent) <= pounds(ceiling)
+    people, spent, ceiling = table["Bonuses"]
+    assert people == table["Main study, round 1"][3]
+    assert 0 < pounds(spent) <= pounds(ceiling)
     _, alive = psutil.wait_procs(family, timeout=5)
     assert family
     assert alive == []
+
+
+def pounds(text: str) -> float:
+    return float(text.removesuffix(" GBP"))
 
 
 @pytest.mark.parametrize(
