@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -124,13 +124,23 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-@pytest.mark.skipif(version("apache-airflow") != NEWEST, reason="make try has the newest Airflow")
-def test_try_lets_groups_grow_while_a_task_waits_for_them_until_a_signal_ends_it() -> None:
+@pytest.fixture
+def tried_out() -> Iterator[subprocess.Popen[str]]:
+    """``make try``, which is ended also where the test fails."""
     program = start_demo("try_out")
-    assert program.stdout is not None
+    yield program
+    program.terminate()
+    program.communicate(timeout=60)
+
+
+@pytest.mark.skipif(version("apache-airflow") != NEWEST, reason="make try has the newest Airflow")
+def test_try_lets_groups_grow_while_a_task_waits_for_them_until_a_signal_ends_it(
+    tried_out: subprocess.Popen[str],
+) -> None:
+    assert tried_out.stdout is not None
     said = ""
     while "Ctrl-C stops everything." not in said:
-        said += (line := program.stdout.readline())
+        said += (line := tried_out.stdout.readline())
         assert line, said
     assert re.search(r"^Open http://127\.0\.0\.1:\d+/plugin/recruitment to watch it$", said, re.MULTILINE)
     api = Api(re.search(r"Airflow is at (\S+)", said)[1])  # type: ignore[index]
@@ -156,11 +166,11 @@ def test_try_lets_groups_grow_while_a_task_waits_for_them_until_a_signal_ends_it
     time.sleep(2)
     assert prolific.group(group_id)["participant_count"] == count < 10
 
-    family = children(program)
-    homes = {Path(component.cwd()) for component in psutil.Process(program.pid).children()} - {Path.cwd()}
-    os.kill(program.pid, signal.SIGTERM)
-    rest, _ = program.communicate(timeout=60)
-    assert (program.returncode, rest.strip()) == (0, "Everything is stopped.")
+    family = children(tried_out)
+    homes = {Path(component.cwd()) for component in psutil.Process(tried_out.pid).children()} - {Path.cwd()}
+    os.kill(tried_out.pid, signal.SIGTERM)
+    rest, _ = tried_out.communicate(timeout=60)
+    assert (tried_out.returncode, rest.strip()) == (0, "Everything is stopped.")
     _, alive = psutil.wait_procs(family, timeout=5)
     assert alive == []
     assert homes
