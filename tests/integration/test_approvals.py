@@ -308,7 +308,7 @@ def test_deferred_it_settles_in_the_triggerer(
     prolific.set(approval_seconds=1)
     others = hand_in(prolific, study_id, study_code="OTHER")
 
-    quick = "deferrable=True, poke_interval=0.2, timeout=60"
+    quick = "deferrable=True, poke_interval=0.2, timeout=300"
     run = run_dag(DAG_FILE.replace("64d000000000000000000001", study_id).replace("deferrable=True", quick))
 
     assert run.state == "success"
