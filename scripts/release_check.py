@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 from local_airflow import ROOT
@@ -62,9 +64,20 @@ def check(wheel: Path, airflow: str, interpreter: str, emulator: Emulator) -> No
         run(python, "-m", "airflow", "db", "migrate", **settings)
         assert "airflow-provider-prolific" in run(python, "-m", "airflow", "providers", "list", **settings)
         emulator.reset()
+        emulator.set_study(emulator.study_id("Screener"), arrivals_per_second=0)
+        filling = threading.Thread(target=fill_when_waited_for, args=(emulator,), daemon=True)
+        filling.start()
         run(python, "-m", "airflow", "dags", "test", "gate_on_group_size", **settings)
         assert emulator.request_count() >= 2
         print(f"Airflow {airflow}: gate_on_group_size waited and went on, after {emulator.request_count()} requests")
+
+
+def fill_when_waited_for(emulator: Emulator) -> None:
+    """Let the group be full once a first look has found it empty."""
+    group_id = emulator.group_id("Screened adults")
+    while emulator.request_count() == 0:
+        time.sleep(0.2)
+    emulator.set_group(group_id, participant_count=30)
 
 
 def main() -> None:
