@@ -56,7 +56,7 @@ class ProlificPayBonusesOperator(SettlingOperator):
         batch after the other.
     :param max_each: No submission may have a higher total, for example ``"10.00 GBP"``.
     :param max_total: All that is paid under this payment key may not cost more, fees and VAT included.
-    :param payment_key: The name of this round of bonuses: letters, digits and ``_.:+@-``, so ``{{ run_id }}`` is one.
+    :param payment_key: The name of this round of bonuses: letters, digits and ``_.:+@-``, which a run id has, too.
     :param statuses: The submissions must be in one of these.
     :param timeout: How long it looks until the bonuses of a batch can be seen, at most.
     :param poke_interval: The time between two looks.
