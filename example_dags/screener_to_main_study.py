@@ -131,7 +131,7 @@ def screener_to_main_study() -> None:
     approve = ProlificApproveSubmissionsOperator(
         task_id="approve_main_study",
         study_id=main_study.output["id"],
-        submission_ids=passes_quality_check.override(task_id="passes_quality_check_again")(submissions.output),
+        submission_ids=passes_quality_check(submissions.output),
         max_submissions="{{ params.places * 2 }}",
         on_ineligible="skip",
         **SPENDING,
