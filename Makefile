@@ -108,11 +108,20 @@ test-full: $(VENV)/.ready
 	$(VENV)/bin/python -m pytest -m full
 .PHONY: test-full
 
-## test-ui         the connection form, waits and the page Recruitment in a real browser, on the newest Airflow and on 2.11
+# These have an Airflow of their own each, and wait for people who take part.
+LONG_UI := test_approval.py test_first_wait.py test_recruitment_page.py
+
+## test-ui         the connection form, a wait and the local Prolific in a real browser, on the newest Airflow and on 2.11
 test-ui: .venv-ui/.ready .venv-$(OLDEST)/.ready
 	@$(VENV)/bin/python tests/support/debian_packages.py chromium
-	.venv-ui/bin/python -m pytest tests/ui
+	.venv-ui/bin/python -m pytest tests/ui $(LONG_UI:%=--ignore tests/ui/%)
 .PHONY: test-ui
+
+## test-ui-full    the page Recruitment, a person's approval, and the first wait click by click (some minutes)
+test-ui-full: .venv-ui/.ready
+	@$(VENV)/bin/python tests/support/debian_packages.py chromium
+	.venv-ui/bin/python -m pytest $(LONG_UI:%=tests/ui/%)
+.PHONY: test-ui-full
 
 ## test-celery     a wait on CeleryExecutor with PostgreSQL and Redis, while its triggerer and its worker are killed
 test-celery: .venv-celery/.ready
