@@ -133,12 +133,7 @@ class SubmissionEndpoints:
         ids = check_ids(submission_ids, "submission_ids")
         if not ids:
             return
-        of_study = {submission["id"] for submission in self.list_submissions(study_id)}
-        if foreign := [each for each in ids if each not in of_study]:
-            raise ProlificValueError(
-                f"{len(foreign)} of {len(ids)} submissions do not belong to study {shorten(study_id)}: "
-                f"{shorten(foreign, 300)}; nothing was approved"
-            )
+        pick_submissions(self.list_submissions(study_id), ids, study_id, "nothing was approved")
         # Repeated also after an unclear answer: Prolific passes over what is approved already.
         self._client.call(
             "POST",
@@ -147,6 +142,24 @@ class SubmissionEndpoints:
             json={"submission_ids": ids},
             repeatable=True,
         )
+
+
+def pick_submissions(
+    submissions: Iterable[Submission], submission_ids: Iterable[str], study_id: str, consequence: str
+) -> list[Submission]:
+    """Return the submissions with these ids, in the order of the ids.
+
+    :param submissions: All of a study.
+    :param consequence: What the error says at its end: that nothing was done.
+    :raises ProlificValueError: some do not belong to the study.
+    """
+    of_study, ids = {submission["id"]: submission for submission in submissions}, list(submission_ids)
+    if foreign := [each for each in ids if each not in of_study]:
+        raise ProlificValueError(
+            f"{len(foreign)} of {len(ids)} submissions do not belong to study {shorten(study_id)}: "
+            f"{shorten(foreign, 300)}; {consequence}"
+        )
+    return [of_study[each] for each in ids]
 
 
 def _read_submission(row: Any, call: str) -> Submission:

@@ -214,19 +214,17 @@ class ProlificPayBonusesOperator(SettlingOperator):
 
         :raises ProlificError: a submission is another study's, in another status, or has been paid more already.
         """
-        submissions = {each["id"]: each for each in hook.list_submissions(study_id)}
-        if foreign := [each for each in amounts if each not in submissions]:
-            raise ProlificValueError(
-                f"{len(foreign)} of {len(amounts)} submissions do not belong to study {shorten(study_id)}: "
-                f"{shorten(foreign, 300)}; nothing was paid"
-            )
-        if others := [each for each in amounts if fold_status(submissions[each]["status"]) not in statuses]:
-            found = sorted({fold_status(submissions[each]["status"]) for each in others})
+        from airflow_provider_prolific.hooks.submissions import pick_submissions
+
+        submissions = pick_submissions(hook.list_submissions(study_id), amounts, study_id, "nothing was paid")
+        wrong = {each["id"]: status for each in submissions if (status := fold_status(each["status"])) not in statuses}
+        if wrong:
+            found = ", ".join(sorted(set(wrong.values())))
             raise ProlificError(
-                f"{len(others)} of {len(amounts)} submissions are {shorten(', '.join(found), 100)}, not "
-                f"{' or '.join(statuses)}: {shorten(others, 300)}; nothing was paid"
+                f"{len(wrong)} of {len(amounts)} submissions are {shorten(found, 100)}, not "
+                f"{' or '.join(statuses)}: {shorten([*wrong], 300)}; nothing was paid"
             )
-        paid = read_bonuses(hook, (submissions[each] for each in amounts), currency)
+        paid = read_bonuses(hook, submissions, currency)
         if above := [each for each, amount in amounts.items() if paid[each] > amount]:
             raise ProlificError(
                 f"{len(above)} of {len(amounts)} submissions have been paid more than their total already, the first "

@@ -15,7 +15,7 @@ from airflow_provider_prolific.arguments import (
     one_of,
     optional,
 )
-from airflow_provider_prolific.exceptions import ProlificApiError, ProlificError, ProlificValueError
+from airflow_provider_prolific.exceptions import ProlificApiError, ProlificError
 from airflow_provider_prolific.operators.base import ProlificOperator
 from airflow_provider_prolific.operators.settling import SettlingOperator
 from airflow_provider_prolific.text import fold_status, one_line, shorten
@@ -208,21 +208,18 @@ class ProlificApproveSubmissionsOperator(SettlingOperator):
 
         :raises ProlificValueError: one is another study's.
         """
+        from airflow_provider_prolific.hooks.submissions import pick_submissions
+
         for look in range(1, LOOKS + 1):
-            submissions = {each["id"]: each for each in hook.list_submissions(study_id)}
-            if foreign := [each for each in submission_ids if each not in submissions]:
-                raise ProlificValueError(
-                    f"{len(foreign)} of {len(submission_ids)} submissions do not belong to study {shorten(study_id)}: "
-                    f"{shorten(foreign, 300)}; nothing was approved"
-                )
-            wanted = [submissions[each] for each in submission_ids]
+            submissions = hook.list_submissions(study_id)
+            wanted = pick_submissions(submissions, submission_ids, study_id, "nothing was approved")
             if look == LOOKS or not any(fold_status(each["status"]) in ("ACTIVE", "PROCESSING") for each in wanted):
                 break
             self.log.info("Some submissions are not handed in yet: looks again in %d s", LOOK_SECONDS)
             time.sleep(LOOK_SECONDS)
         ineligible = {each["id"]: reason for each in wanted if (reason := _reason_against(each)) is not None}
-        done = [each["id"] for each in wanted if fold_status(each["status"]) == "APPROVED"]
-        return [each for each in submission_ids if each not in ineligible and each not in set(done)], ineligible
+        done = {each["id"] for each in wanted if fold_status(each["status"]) == "APPROVED"}
+        return [each for each in submission_ids if each not in ineligible and each not in done], ineligible
 
     def _send(self, hook: ProlificHook, study_id: str, submission_ids: list[str]) -> None:
         """Send a chunk; if it is refused because another task was faster, send what that one has left."""
