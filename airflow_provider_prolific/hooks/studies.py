@@ -16,8 +16,8 @@ STUDIES_ENDPOINT = "/api/v1/studies/"
 
 check_action = one_of("PUBLISH", "PAUSE", "START", "STOP")
 
-#: Counts, which the API documents as numbers with a fraction.
-_COUNTERS = {"total_available_places", "places_taken", "number_of_submissions"}
+#: Whole numbers, which the API documents as numbers with a fraction.
+_COUNTERS = {"total_available_places", "places_taken", "number_of_submissions", "reward"}
 
 
 class Study(TypedDict, total=False):

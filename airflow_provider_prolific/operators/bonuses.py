@@ -13,6 +13,7 @@ from airflow_provider_prolific.exceptions import ProlificError, ProlificUndecide
 from airflow_provider_prolific.money import Money, check_amounts, check_money
 from airflow_provider_prolific.operators.ledger import Ledger, check_payment_key
 from airflow_provider_prolific.operators.settling import SettlingOperator
+from airflow_provider_prolific.operators.spending import find_available
 from airflow_provider_prolific.text import fold_status, shorten
 from airflow_provider_prolific.waiting.bonuses import BonusWait, Entry, read_bonuses, write_amount, write_row
 from airflow_provider_prolific.waiting.wait import Status, Wait
@@ -161,8 +162,8 @@ class ProlificPayBonusesOperator(SettlingOperator):
         if not due:
             return None
         study = hook.get_study(study_id)
-        balance = hook.get_workspace_balance(study.get("workspace"))
-        currency = study.get("currency_code") or balance["currency_code"]
+        available = find_available(hook, study)
+        currency = study.get("currency_code") or available.currency
         if currency != max_total.currency:
             raise ProlificValueError(f"max_each and max_total are in {max_total.currency}, the study is in {currency}")
         chunks = [dict(list(due.items())[first : first + MAX_ROWS]) for first in range(0, len(due), MAX_ROWS)]
@@ -175,7 +176,6 @@ class ProlificPayBonusesOperator(SettlingOperator):
                 f"{len(due)} bonuses cost {cost} with fees{already}, more than max_total ({max_total}): nothing was "
                 "paid"
             )
-        available = Money.of_hundredths(balance["available_balance"], balance["currency_code"], "the available balance")
         if cost > available:
             raise ProlificError(
                 f"{len(due)} bonuses cost {cost} with fees, more than is available in the workspace ({available}): "

@@ -80,12 +80,12 @@ def check_balance(hook: ProlificHook, study: Study, cost: Money, *, skip: bool) 
 
 
 def read_balance(hook: ProlificHook, study: Study) -> Money:
-    """Return what the study's workspace has available; where the study does not name it, the connection's has.
+    """Return what the study's workspace has available, for those who need not look at it.
 
     :raises ProlificError: it cannot be read.
     """
     try:
-        balance = hook.get_workspace_balance(study.get("workspace"))
+        return find_available(hook, study)
     except ProlificError as error:
         unreadable = ProlificError(
             f"the balance of the workspace of {describe_study(study)} cannot be read: {error}. With "
@@ -93,14 +93,20 @@ def read_balance(hook: ProlificHook, study: Study) -> Money:
         )
         unreadable.transient = error.transient
         raise unreadable from error
+
+
+def find_available(hook: ProlificHook, study: Study) -> Money:
+    """Return what the study's workspace has available; where the study does not name it, the connection's has.
+
+    :raises ProlificError: it cannot be read.
+    """
+    balance = hook.get_workspace_balance(study.get("workspace"))
     # A workspace may owe something: then nothing is available.
     return Money.of_hundredths(max(balance["available_balance"], 0), balance["currency_code"], "the available balance")
 
 
 def _read_count(study: Study, name: str) -> int:
     count: Any = study.get(name)
-    if type(count) is float and count.is_integer():
-        count = int(count)
     if type(count) is not int or count < 0:
         raise ProlificResponseError(f"{describe_study(study)} came without {name}: {shorten(count)}")
     return count

@@ -309,6 +309,15 @@ class TestCeilings:
 
         assert study.paid == []
 
+    def test_a_workspace_that_owes_something_has_nothing(self, study, pay):
+        study = study(u1=[])
+        study.balance = -5
+
+        with pytest.raises(ProlificError, match=r"more than is available in the workspace \(0\.00 GBP\): nothing"):
+            pay({"u1": "6"})
+
+        assert study.paid == []
+
     def test_the_study_must_be_in_the_currency_of_the_ceilings(self, study, pay):
         study = study(u1=[])
         study.currency = "USD"
