@@ -32,7 +32,6 @@ Check: TypeAlias = Callable[[Any, str], Any]
 
 #: The scopes that Prolific's listing of participant groups knows.
 SCOPES = ("workspace_id", "project_id")
-
 #: The fields of a study that are whole numbers.
 STUDY_NUMBERS = {"total_available_places", "estimated_completion_time", "maximum_allowed_time", "reward"}
 
@@ -70,10 +69,15 @@ def is_id(value: Any) -> TypeGuard[str]:
 
 def check_ids(value: Any, name: str) -> list[str]:
     """Return ids that are not personal data, each once, in their order."""
-    if isinstance(value, (str, bytes, bytearray, Mapping)) or not isinstance(value, Iterable):
+    if not is_listing(value):
         hint = _TEXT_HINT * isinstance(value, str)
         raise ProlificValueError(f"{name} must be a list of ids, not {shorten(value)}{hint}")
     return list(dict.fromkeys(check_id(each, f"an id of {name}") for each in value))
+
+
+def is_listing(value: Any) -> TypeGuard[Iterable[Any]]:
+    """Tell whether a value is several: something to go through that is neither text nor a mapping."""
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, bytearray, Mapping))
 
 
 def check_group(value: Any, name: str) -> str:
@@ -122,11 +126,9 @@ def check_participant_ids(value: Any, name: str) -> list[str]:
 
     The ids are personal data: an error gives the position of a wrong one, never an id.
     """
-    if isinstance(value, (str, bytes, bytearray, Mapping)) or not isinstance(value, Iterable):
-        hint = _TEXT_HINT * isinstance(value, str)
-        raise ProlificValueError(
-            f"{name} must be a list of participant ids, not a value of type {type(value).__name__}{hint}"
-        )
+    if not is_listing(value):
+        kind = type(value).__name__ + _TEXT_HINT * isinstance(value, str)
+        raise ProlificValueError(f"{name} must be a list of participant ids, not a value of type {kind}")
     ids: dict[str, None] = {}
     for position, participant_id in enumerate(value, 1):
         if not is_id(participant_id):
@@ -145,10 +147,9 @@ def _id_problem(value: Any) -> str:
 
 
 def check_name(value: Any, name: str) -> str:
-    """Return the name of a group.
+    """Return the name of a group or of a study.
 
-    White space around it is refused: Prolific might store the name without it, and the group would not be found
-    again by its name.
+    White space around it is refused: Prolific might store the name without it, and it would not be found again.
     """
     if not _says_something(value) or value != value.strip():
         raise ProlificValueError(
@@ -222,7 +223,7 @@ def check_seconds(value: Any, name: str) -> float:
 def check_statuses(value: Any, name: str) -> list[str]:
     """Return statuses as Prolific writes them, from whichever spelling: ``awaiting_review`` is ``AWAITING REVIEW``."""
     statuses = [value] if isinstance(value, str) else value
-    if isinstance(statuses, (bytes, bytearray, Mapping)) or not isinstance(statuses, Iterable):
+    if not is_listing(statuses):
         raise ProlificValueError(f"{name} must be a list of statuses, not {shorten(value)}")
     folded: dict[str, None] = {}
     for status in statuses:
@@ -248,8 +249,8 @@ def check_study_fields(value: Any, name: str) -> dict[str, Any]:
             f"{name} must say 'project' instead of 'project_id': Prolific ignores the latter, and another project's "
             "workspace would pay"
         )
-    numbers = {key: _read_whole_number(value[key]) for key in STUDY_NUMBERS & value.keys()}
-    return dict(value) | {key: number for key, number in numbers.items() if number is not None}
+    read = {key: _read_whole_number(value[key]) for key in STUDY_NUMBERS & value.keys()}
+    return dict(value) | {key: number for key, number in read.items() if number is not None}
 
 
 def one_of(*choices: str) -> Check:

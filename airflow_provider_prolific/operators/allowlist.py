@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_prolific.arguments import check_group
+from airflow_provider_prolific.arguments import check_group, is_listing
 from airflow_provider_prolific.exceptions import ProlificError, ProlificValueError
 from airflow_provider_prolific.text import shorten
 from airflow_provider_prolific.waiting.studies import describe_study
@@ -19,7 +19,7 @@ _ALLOWLIST = "participant_group_allowlist"
 
 def check_groups(value: Any, name: str) -> list[str]:
     """Return what names participant groups, each once, in their order; at least one."""
-    if isinstance(value, (str, bytes, bytearray, Mapping)) or not isinstance(value, Iterable):
+    if not is_listing(value):
         raise ProlificValueError(f"{name} must be a list of participant groups (ids or names), not {shorten(value)}")
     groups = list(dict.fromkeys(check_group(each, f"a group of {name}") for each in value))
     if not groups:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import timedelta
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.configuration import conf
@@ -14,13 +13,12 @@ from airflow_provider_prolific.arguments import check_flag, check_seconds
 from airflow_provider_prolific.exceptions import ProlificError
 from airflow_provider_prolific.operators.base import ProlificOperator
 from airflow_provider_prolific.waiting.progress import Journal
-from airflow_provider_prolific.waiting.sensor import DEFER_GRACE_SECONDS
+from airflow_provider_prolific.waiting.sensor import DEFER_GRACE_SECONDS, load_trigger
 from airflow_provider_prolific.waiting.wait import Status, Wait
 
 if TYPE_CHECKING:
     from airflow_provider_prolific.hooks.prolific import ProlificHook
     from airflow_provider_prolific.version_compat import Context
-    from airflow_provider_prolific.waiting.trigger import WaitTrigger
 
 
 class SettlingOperator(ProlificOperator):
@@ -129,10 +127,8 @@ class SettlingOperator(ProlificOperator):
             time.sleep(min(self.poke_interval, left))
 
     def _hand_over(self, wait: Wait, deadline: float, left: float) -> None:
-        module, _, name = self.trigger_path.rpartition(".")
-        trigger_class: type[WaitTrigger] = getattr(import_module(module), name)
         self.defer(
-            trigger=trigger_class(
+            trigger=load_trigger(self.trigger_path)(
                 **wait.arguments(),
                 deadline=deadline,
                 prolific_conn_id=self.prolific_conn_id,

@@ -84,7 +84,3 @@ class ApprovalWait(Wait):
         [study] = statuses
         counts = ", ".join(f"{number} {one_line(status, 50)}" for status, number in study["counts"].items())
         return f"{study['pending_count']} of {study['submission_count']} submissions have not settled ({counts})"
-
-    def last_growth(self, hook: ProlificHook, statuses: list[Status]) -> float | None:  # noqa: ARG002
-        """Return ``None``: Prolific does not say when a submission was approved."""
-        return None

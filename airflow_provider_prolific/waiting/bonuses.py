@@ -170,7 +170,3 @@ class BonusWait(Wait):
         count = len(self._rows)
         text = f"batch {shorten(self.entry['batch_id'])} has {paid} of {count} bonuses paid ({100 * paid // count}%)"
         return text + (f", and {others} submissions have changed by another amount" if others else "")
-
-    def last_growth(self, hook: ProlificHook, statuses: list[Status]) -> float | None:  # noqa: ARG002
-        """Return ``None``: Prolific does not say when a bonus was paid."""
-        return None

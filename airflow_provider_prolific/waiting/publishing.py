@@ -71,7 +71,3 @@ class PublishWait(Wait):
     def measure(self, status: Status) -> Measure:
         """Return the study in words: ``study 'Screener' is PUBLISHING``."""
         return Measure(f"study {shorten(status['internal_name'] or status['name'])} is {status['status']}")
-
-    def last_growth(self, hook: ProlificHook, statuses: list[Status]) -> float | None:  # noqa: ARG002
-        """Return nothing: it does not grow."""
-        return None

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.configuration import conf
@@ -212,7 +213,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
             self._raise_timeout()
         retry_after = getattr(self._failed_look, "retry_after", None)
         self.defer(
-            trigger=self._trigger_class()(
+            trigger=load_trigger(self.trigger_path)(
                 **self.wait().arguments(),
                 deadline=deadline,
                 prolific_conn_id=self.prolific_conn_id,
@@ -240,13 +241,6 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
     @staticmethod
     def _defer_timeout(seconds: float) -> timedelta | None:
         return None if seconds > MAX_AIRFLOW_SECONDS else timedelta(seconds=seconds + DEFER_GRACE_SECONDS)
-
-    def _trigger_class(self) -> type[WaitTrigger]:
-        from importlib import import_module
-
-        module, _, name = self.trigger_path.rpartition(".")
-        trigger_class: type[WaitTrigger] = getattr(import_module(module), name)
-        return trigger_class
 
     def execute_complete(self, context: Context, event: Any = None) -> list[Status]:  # noqa: ARG002
         """Judge the trigger's event; nothing but a success of this very wait is taken for one.
@@ -330,6 +324,13 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
         retry_after = getattr(self._failed_look, "retry_after", None) or 0
         interval = min(super()._get_next_poke_interval(*args, **kwargs), MAX_AIRFLOW_SECONDS)
         return max(interval, retry_after, MIN_POKE_INTERVAL_SECONDS)
+
+
+def load_trigger(path: str) -> type[WaitTrigger]:
+    """Return the trigger class with this path; it costs time, so it is imported when a wait is handed over."""
+    module, _, name = path.rpartition(".")
+    trigger_class: type[WaitTrigger] = getattr(import_module(module), name)
+    return trigger_class
 
 
 def _describe_crash(traceback: str, reason: str) -> str:
