@@ -207,5 +207,5 @@ def _check_groups(state: "State", user: User, field: str, group_ids: list[Any]) 
     for group_id in group_ids:
         try:
             state.group(group_id, user)
-        except (ApiError, TypeError):  # a list or an object is no id either
+        except (ApiError, TypeError):  # a list or an object is not an id either
             raise invalid(**{field: "There is no such participant group."}) from None

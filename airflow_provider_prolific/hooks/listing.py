@@ -130,7 +130,7 @@ def read_page(document: Any, call: str, quote: Callable[[Any], str]) -> Page:
     :param document: The answer's JSON.
     :param call: Method and path, for messages.
     :param quote: Returns what a message may say of the answer.
-    :raises ProlificResponseError: there is no list of results, or a count that is not a whole number.
+    :raises ProlificResponseError: the results are not a list, or a count is not a whole number.
     """
     rows = document.get("results") if isinstance(document, dict) else None
     if not isinstance(rows, list):

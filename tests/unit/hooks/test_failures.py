@@ -72,7 +72,7 @@ class TestBrokenAnswers:
             pytest.param(b"", id="nothing"),
             pytest.param(b"HTTP/1.1 2", id="part of a status line"),
             pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", id="another protocol"),
-            pytest.param(b"HTTP/1.1 hello\r\n\r\n", id="status is no number"),
+            pytest.param(b"HTTP/1.1 hello\r\n\r\n", id="status is not a number"),
             pytest.param(b"HTTP/1.1 2000 OK\r\n\r\n", id="status is too long"),
             pytest.param(b"HTTP/1.1 " + b"x" * 70_000, id="status line is too long"),
             pytest.param(OK + b"X: " + b"x" * 70_000, id="header is too long"),
@@ -80,7 +80,7 @@ class TestBrokenAnswers:
             pytest.param(OK + b"Content-Length: 100\r\n\r\n{}", id="body is cut off"),
             pytest.param(OK + b"Content-Length: 1, 2\r\n\r\n{}", id="two lengths"),
             pytest.param(
-                OK + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n{}\r\n0\r\n\r\n", id="chunk size is no number"
+                OK + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n{}\r\n0\r\n\r\n", id="chunk size is not a number"
             ),
             pytest.param(OK + b"Transfer-Encoding: chunked\r\n\r\n-5\r\n{}\r\n0\r\n\r\n", id="chunk size is negative"),
             pytest.param(OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * 70_000, id="chunk size is too long"),
