@@ -23,15 +23,14 @@ except ImportError:  # Airflow 2.11
     from airflow.decorators import dag, task  # type: ignore[attr-defined, no-redef]
     from airflow.models.param import Param  # type: ignore[import-not-found, no-redef]
 
-LOOK_EVERY = timedelta(minutes=5)
 WALLET = "prolific_wallet"  # a pool of one slot: what spends a workspace's money runs one after the other
 WAITING: dict[str, Any] = {
     "deferrable": True,
-    "poke_interval": LOOK_EVERY,
+    "poke_interval": timedelta(minutes=5),
     "timeout": timedelta(days=7),
     "retries": 2,  # a resumed task may be lost with its worker; a time-out is not repeated
 }
-SPENDING: dict[str, Any] = {"deferrable": True, "poke_interval": LOOK_EVERY, "pool": WALLET, "retries": 2}
+SPENDING: dict[str, Any] = {"deferrable": True, "poke_interval": timedelta(minutes=5), "pool": WALLET, "retries": 2}
 
 
 @dag(

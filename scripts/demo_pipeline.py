@@ -13,12 +13,12 @@ from typing import Any
 
 from demo import print_table
 from local_airflow import ROOT, RealAirflow, stop_in_order, tell_page
+from quick_examples import write_quick_examples
 
 from airflow_provider_prolific.emulator import Emulator
 from airflow_provider_prolific.money import Money
 
 PIPELINE = "screener_to_main_study"
-EVERY = "LOOK_EVERY = timedelta(minutes=5)"
 CONF = {
     "screened": 20,
     "passed": 10,
@@ -64,9 +64,7 @@ def main() -> None:
         print(f"A local Prolific is running at {emulator.url}")
         print("Starting Airflow (scheduler, triggerer, API server, DAG processor) …", flush=True)
         dags = Path(home, "dags")
-        dags.mkdir()
-        source = (ROOT / "example_dags" / f"{PIPELINE}.py").read_text()
-        (dags / f"{PIPELINE}.py").write_text(source.replace(EVERY, "LOOK_EVERY = timedelta(seconds=5)"))
+        write_quick_examples(dags, PIPELINE)
         (dags / "bonuses.py").write_text(BONUSES)
         with RealAirflow(Path(home), dags, AIRFLOW_CONN_PROLIFIC_DEFAULT=emulator.connection_json()) as airflow:
             tell_page(airflow)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +62,14 @@ def test_each_wait_has_the_pace_of_recruiting_and_is_begun_again_where_a_resume_
             assert arguments["retries"] >= 2
             assert seconds(arguments["poke_interval"]) >= 60
             assert seconds(arguments["timeout"]) >= 86_400
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_each_interval_is_one_that_the_tests_and_the_demos_can_shorten(path: Path) -> None:
+    source = path.read_text()
+    shortened = re.findall(r'poke_interval(?:=|": )7\b', quicken(source, seconds=7))
+
+    assert len(shortened) == source.count("poke_interval")
 
 
 def test_each_mapped_task_has_a_name(example: Any) -> None:

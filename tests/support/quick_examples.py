@@ -15,7 +15,7 @@ def quick_example(dag_id: str, seconds: float = SECONDS) -> str:
 
 def quicken(source: str, seconds: float) -> str:
     """Return the source of a DAG file with a shorter interval between two looks."""
-    return re.sub(r"\bpoke_interval=(timedelta\(minutes=\d+\)|\d+)", f"poke_interval={seconds:g}", source)
+    return re.sub(r'\b(poke_interval(?:=|": ))(timedelta\(minutes=\d+\)|\d+)', rf"\g<1>{seconds:g}", source)
 
 
 def write_quick_examples(folder: Path, *dag_ids: str, seconds: float = SECONDS) -> None:
