@@ -64,7 +64,7 @@ demo-pipeline: $(VENV)/.ready
 	@$(VENV)/bin/python scripts/demo_pipeline.py
 .PHONY: demo-pipeline
 
-## try             the same to click through, until you stop it: docs/first-wait.md
+## try             a local Prolific and an Airflow to click through, until you stop them: docs/first-wait.md
 try: $(VENV)/.ready
 	@$(VENV)/bin/python scripts/try_out.py
 .PHONY: try
