@@ -43,7 +43,8 @@ for task_id, study_id, amounts in {rounds!r}:
     with DAG(task_id, schedule=None, start_date=datetime(2026, 1, 1)):
         Deadly(
             task_id=task_id, study_id=study_id, amounts=amounts, max_each="10 GBP", max_total="20 GBP",
-            payment_key="wave-1", deferrable=True, timeout=15, poke_interval=2,
+            payment_key="wave-1", deferrable=True, timeout=30,
+            poke_interval=5,  # shorter, and Airflow itself may fail a task that is resumed before it hears of its end
             retries=2, retry_delay=timedelta(0),
         )
 """
