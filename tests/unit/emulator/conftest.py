@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,13 @@ from airflow_provider_prolific.emulator.state import State
 
 START = 1_750_000_000.0
 SCHEMAS = json.loads(Path(__file__).with_name("schemas.json").read_text(encoding="utf-8"))
+
+
+@cache
+def validator(schema: str) -> Any:
+    """One of the schemas, ready to check documents; making it costs far more than a check."""
+    jsonschema.Draft202012Validator.check_schema(SCHEMAS)
+    return jsonschema.Draft202012Validator({**SCHEMAS, "$ref": f"#/$defs/{schema}"})
 
 
 class Api:
@@ -35,11 +43,7 @@ class Api:
         assert response.status_code == status, response.text
         assert response.headers["Content-Type"] == "application/json"
         document = response.json()
-        jsonschema.validate(
-            document,
-            {**SCHEMAS, "$ref": f"#/$defs/{schema}"},
-            cls=jsonschema.Draft202012Validator,
-        )
+        validator(schema).validate(document)
         return document
 
     def post(self, path: str, **body: Any) -> requests.Response:
