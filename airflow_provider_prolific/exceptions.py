@@ -66,7 +66,7 @@ class ProlificConnectionError(ProlificError):
 class ProlificResponseError(ProlificError):
     """An answer that cannot be right: not JSON, a wrong shape, an ignored scope, a partial list.
 
-    :param message: One line, with method and path.
+    :param message: One line: what is wrong. The client adds status, method and path at its end.
     :param transient: Whether asking again may bring a right answer.
     """
 

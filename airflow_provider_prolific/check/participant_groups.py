@@ -39,7 +39,7 @@ def _list(
     if isinstance(answer, ProlificError):
         return answer
     try:
-        return read_page(answer, f"GET {GROUPS}", lambda _: "")
+        return read_page(answer, lambda _: "")
     except ProlificResponseError as error:
         return error
 

@@ -36,21 +36,18 @@ def weigh(body: bytes) -> int:
     return len(body) + 64 * body.count(b",") + 184 * body.count(b"{") + 88 * body.count(b"[")
 
 
-def parse_body(
-    body: bytes, encoding: str | None, answered: str, secrets: Collection[str], quote: Callable[[bytes], str]
-) -> Any:
+def parse_body(body: bytes, encoding: str | None, secrets: Collection[str], quote: Callable[[bytes], str]) -> Any:
     """Return the JSON of a body; ``None`` for an empty one.
 
     :param body: The bytes.
     :param encoding: The answer's ``Content-Encoding``.
-    :param answered: Method, path and status, for messages.
     :param secrets: The API token, which no answer may repeat.
     :param quote: Returns what a message may say of a body.
     :raises ProlificResponseError: not JSON in UTF-8, or what no database or log takes: a text with a NUL or with half
         of a surrogate pair, a number beyond 64 bits or without end, a name, id or text that is too long.
     """
     if encoding not in (None, "", "identity"):
-        raise ProlificResponseError(f"{answered}, but compressed ({shorten(encoding)}), which it was not asked for")
+        raise ProlificResponseError(f"the answer is compressed ({shorten(encoding)}), which was not asked for")
     if not body:
         return None
     try:
@@ -61,10 +58,10 @@ def parse_body(
         reason = quote(body)
     else:
         if problem := _problem(document, body, secrets):
-            raise ProlificResponseError(f"{answered}, but with {problem}")
+            raise ProlificResponseError(f"the answer contains {problem}")
         return document
     # Raised out here, for the error of the JSON reader holds the whole body.
-    raise ProlificResponseError(f"{answered}, but not with JSON" + (f": {reason}" if reason else ""))
+    raise ProlificResponseError("the answer is not JSON" + (f": {reason}" if reason else ""))
 
 
 def _refuse_constant(name: str) -> None:
@@ -90,7 +87,7 @@ def _problem(document: Any, body: bytes, secrets: Collection[str]) -> str | None
     so long without a quotation mark that it may be a text that is too long.
     """
     if any(secret.encode() in body for secret in secrets):
-        return "the API token in it"
+        return "the API token"
     if b"\\" in body or any(body.find(b'"', start, start + _STRETCH) < 0 for start in range(0, len(body), _STRETCH)):
         for key, text in _texts(document):
             most = MAX_NAME_LENGTH if key.removesuffix("s").endswith(("id", "name")) else MAX_TEXT_LENGTH
@@ -99,7 +96,7 @@ def _problem(document: Any, body: bytes, secrets: Collection[str]) -> str | None
             if not is_storable(text):
                 return "a text that no database takes (a NUL, or half of a surrogate pair)"
             if any(secret in text for secret in secrets):
-                return "the API token in it"
+                return "the API token"
     return None
 
 

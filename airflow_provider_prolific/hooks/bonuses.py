@@ -45,7 +45,6 @@ class BonusEndpoints:
 
         API: https://docs.prolific.com/api-reference/bonuses/set-up-bonus-payments
         """
-        endpoint = "/api/v1/submissions/bonus-payments/"
         checked = check_amounts(amounts, "amounts")
         if not checked or not all(checked.values()):
             raise ProlificValueError("amounts must have at least one id, and no amount of nothing")
@@ -63,10 +62,12 @@ class BonusEndpoints:
                 and all(type(answer.get(figure)) in (int, float) for figure in figures)
             ):
                 return answer  # type: ignore[return-value]
-            raise ProlificResponseError(f"POST {endpoint} answered without a batch: {shorten(answer)}")
+            raise ProlificResponseError(f"the answer is not a batch of bonuses: {shorten(answer)}")
 
         # Repeated also after an unclear answer: a batch that nobody pays does no harm.
-        return self._client.call("POST", endpoint, read, json=body, repeatable=True, hidden_ids=checked)
+        return self._client.call(
+            "POST", "/api/v1/submissions/bonus-payments/", read, json=body, repeatable=True, hidden_ids=checked
+        )
 
     def pay_bonus_payment(self, bonus_payment_id: str) -> None:
         """Pay a batch of bonuses; paying it again pays everyone again.

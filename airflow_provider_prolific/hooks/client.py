@@ -194,7 +194,8 @@ class Client:
             rows, promised = listing.read()
         if promised:
             raise ProlificResponseError(
-                f"GET {endpoint} brought {len(rows)} {what} but promises {promised}: a partial list is not used"
+                f"a partial list is not used: {len(rows)} {what} came, but Prolific promises {promised} "
+                f"(GET {endpoint})"
             )
         return rows
 
@@ -240,13 +241,16 @@ class Client:
             if call.read is None:
                 return None  # type: ignore[return-value]
             body = read_body(response, limits.body_bytes)
-            if len(body) > limits.body_bytes:
-                raise ProlificResponseError(f"{call.name} answered with more than {limits.body_bytes / 2**20:g} MiB")
-            if (weight := weigh(body)) > limits.memory_bytes:
-                raise ProlificResponseError(f"{call.name} answered with more values than the memory for it may hold")
-            encoding = response.headers.get("Content-Encoding")
-            answered = f"{call.name} answered {status}"
-            result = call.read(parse_body(body, encoding, answered, call.hide.secrets, call.quote))
+            try:
+                if len(body) > limits.body_bytes:
+                    raise ProlificResponseError(f"the answer is larger than {limits.body_bytes / 2**20:g} MiB")
+                if (weight := weigh(body)) > limits.memory_bytes:
+                    raise ProlificResponseError("the answer has more values than the memory for it may hold")
+                encoding = response.headers.get("Content-Encoding")
+                result = call.read(parse_body(body, encoding, call.hide.secrets, call.quote))
+            except ProlificResponseError as error:
+                error.args = (f"{error} ({status} from {call.name})",)
+                raise
             call.weighed(weight)
             return result
 

@@ -73,12 +73,11 @@ class Listing(Generic[_T]):
             return list(rows.values()), str(promised) if is_short else None
 
     def _read_page(self, position: dict[str, int], known: int) -> tuple[Page, dict[str, _T]]:
-        call = f"GET {self._endpoint}"
         if (seconds := self._ends_at - time.monotonic()) <= 0:
             raise self._too_much(f"{self._limits.listing_seconds:g} seconds", known)
 
         def read(document: Any) -> tuple[Page, dict[str, _T]]:
-            page = read_page(document, call, lambda answer: "" if self._personal else shorten(answer))
+            page = read_page(document, lambda answer: "" if self._personal else shorten(answer))
             return page, dict(map(self._read_row, page.rows))
 
         def weighed(weight: int) -> None:
@@ -109,8 +108,8 @@ class Listing(Generic[_T]):
 
     def _too_much(self, limit: str, known: int) -> ProlificResponseError:
         return ProlificResponseError(
-            f"GET {self._endpoint} was still bringing {self._what} after {limit} ({known:,} so far): "
-            "the listing is not used"
+            f"the list of {self._what} did not end within {limit} ({known:,} came); it is not used "
+            f"(GET {self._endpoint})"
         )
 
 
@@ -124,25 +123,24 @@ class Page(NamedTuple):
     has_next: bool | None
 
 
-def read_page(document: Any, call: str, quote: Callable[[Any], str]) -> Page:
+def read_page(document: Any, quote: Callable[[Any], str]) -> Page:
     """Return a page of a listing.
 
     :param document: The answer's JSON.
-    :param call: Method and path, for messages.
     :param quote: Returns what a message may say of the answer.
     :raises ProlificResponseError: the results are not a list, or a count is not a whole number.
     """
     rows = document.get("results") if isinstance(document, dict) else None
     if not isinstance(rows, list):
         shown = quote(document)
-        raise ProlificResponseError(f"{call} answered without a list of results" + (f": {shown}" if shown else ""))
+        raise ProlificResponseError("the answer has no list of results" + (f": {shown}" if shown else ""))
     meta, links = document.get("meta"), document.get("_links")
     total = None
     for count in (meta.get("count"), meta.get("total")) if isinstance(meta, dict) else ():
         if count is None:
             continue
         if type(count) is not int or count < 0:
-            raise ProlificResponseError(f"{call} answered with a count that is not a whole number: {shorten(count)}")
+            raise ProlificResponseError(f"the answer has a count that is not a whole number: {shorten(count)}")
         total = max(total or 0, count)
     following = links.get("next") if isinstance(links, dict) else None
     following = following.get("href") if isinstance(following, dict) else following

@@ -94,14 +94,13 @@ class ParticipantGroupEndpoints:
         params = {scope_key: scope_id, f"filter[{scope_key}]": scope_id}
         if active is not None:
             params["active"] = "true" if active else "false"
-        call = f"GET {GROUPS_ENDPOINT}"
 
         def read_row(row: Any) -> tuple[str, ParticipantGroup]:
-            group = _read_group(row, call)
+            group = _read_group(row)
             if group.get(scope_key) not in (None, scope_id):
                 raise ProlificResponseError(
-                    f"{call} was asked for {scope_key} {shorten(scope_id)} but answered with group "
-                    f"{shorten(group['id'])} of {shorten(group[scope_key])}: the scope was ignored",  # type: ignore[literal-required]
+                    f"the scope was ignored: {scope_key} {shorten(scope_id)} was asked for, but group "
+                    f"{shorten(group['id'])} of {shorten(group[scope_key])} came",  # type: ignore[literal-required]
                     transient=False,
                 )
             return group["id"], group
@@ -118,8 +117,7 @@ class ParticipantGroupEndpoints:
 
         API: https://docs.prolific.com/api-reference/participant-groups/get-participant-group
         """
-        endpoint = _group_endpoint(participant_group_id)
-        return self._client.call("GET", endpoint, lambda answer: _read_group(answer, f"GET {endpoint}"))
+        return self._client.call("GET", _group_endpoint(participant_group_id), _read_group)
 
     def create_participant_group(
         self,
@@ -164,14 +162,7 @@ class ParticipantGroupEndpoints:
         ids = [] if participant_ids is None else check_participant_ids(participant_ids, "participant_ids")
         if participant_ids is not None:
             body["participant_ids"] = ids
-        return self._client.call(
-            "POST",
-            GROUPS_ENDPOINT,
-            lambda answer: _read_group(answer, f"POST {GROUPS_ENDPOINT}"),
-            json=body,
-            personal=bool(ids),
-            hidden_ids=ids,
-        )
+        return self._client.call("POST", GROUPS_ENDPOINT, _read_group, json=body, personal=bool(ids), hidden_ids=ids)
 
     def update_participant_group(
         self,
@@ -190,7 +181,6 @@ class ParticipantGroupEndpoints:
 
         API: https://docs.prolific.com/api-reference/participant-groups/update-participant-group
         """
-        endpoint = _group_endpoint(participant_group_id)
         body: dict[str, Any] = {}
         if name is not None:
             body["name"] = check_name(name, "name")
@@ -201,8 +191,8 @@ class ParticipantGroupEndpoints:
             raise ProlificValueError("nothing to change: give name or participant_ids")
         changed = self._client.call(
             "PATCH",
-            endpoint,
-            lambda answer: None if answer is None else _read_group(answer, f"PATCH {endpoint}"),
+            _group_endpoint(participant_group_id),
+            lambda answer: None if answer is None else _read_group(answer),
             json=body,
             # Replacing the members a second time would remove those who joined between the two.
             repeatable=participant_ids is None,
@@ -231,15 +221,14 @@ class ParticipantGroupEndpoints:
 
         API: https://docs.prolific.com/api-reference/participant-groups/get-participant-group-participants
         """
-        endpoint = _participants_endpoint(participant_group_id)
 
         def read_row(row: Any) -> tuple[str, ParticipantGroupMembership]:
             participant_id = row.get("participant_id") if isinstance(row, dict) else None
             if not isinstance(participant_id, str) or not participant_id:
-                raise ProlificResponseError(f"GET {endpoint} answered with a member that has no participant_id")
+                raise ProlificResponseError("the answer has a member without a participant_id")
             return participant_id, row
 
-        return self._client.list(endpoint, "participants", read_row, personal=True)
+        return self._client.list(_participants_endpoint(participant_group_id), "participants", read_row, personal=True)
 
     def add_participants(self, participant_group_id: str, participant_ids: Iterable[str]) -> None:
         """Add participants to a group; existing members are kept.
@@ -325,12 +314,12 @@ class ParticipantGroupEndpoints:
             raise
 
 
-def _read_group(row: Any, call: str) -> ParticipantGroup:
+def _read_group(row: Any) -> ParticipantGroup:
     """Return a row as a participant group; what else than id and name is needed, whoever needs it looks for."""
     if isinstance(row, dict) and isinstance(row.get("id"), str) and row["id"] and isinstance(row.get("name"), str):
         group: ParticipantGroup = row  # type: ignore[assignment]
         return group
-    raise ProlificResponseError(f"{call} answered with a participant group without an id or a name: {shorten(row)}")
+    raise ProlificResponseError(f"the answer has a participant group without an id or a name: {shorten(row)}")
 
 
 def _ignore(answer: Any) -> None:

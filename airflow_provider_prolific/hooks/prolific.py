@@ -177,7 +177,7 @@ class ProlificHook(ParticipantGroupEndpoints, StudyEndpoints, SubmissionEndpoint
         def read(user: Any) -> dict[str, Any]:
             if isinstance(user, dict) and isinstance(user.get("id"), str):
                 return user
-            raise ProlificResponseError(f"GET /api/v1/users/me/ answered without a user: {shorten(user)}")
+            raise ProlificResponseError(f"the answer is not a user: {shorten(user)}")
 
         return self._client.call("GET", "/api/v1/users/me/", read)
 

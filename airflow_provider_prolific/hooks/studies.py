@@ -97,8 +97,7 @@ class StudyEndpoints:
 
         API: https://docs.prolific.com/api-reference/studies/get-study
         """
-        endpoint = study_endpoint(study_id)
-        return self._client.call("GET", endpoint, lambda answer: read_study(answer, f"GET {endpoint}"))
+        return self._client.call("GET", study_endpoint(study_id), _read_study)
 
     def list_studies(self, project_id: str | None = None) -> list[Study]:
         """Return all studies of a project: every page, never a part of them, whatever their status.
@@ -118,7 +117,7 @@ class StudyEndpoints:
             endpoint = f"/api/v1/projects/{quote(check_id(project_id, 'project_id'), safe='')}/studies/"
 
         def read_row(row: Any) -> tuple[str, Study]:
-            study = read_study(row, f"GET {endpoint}")
+            study = _read_study(row)
             return study["id"], study
 
         return self._client.list(endpoint, "studies", read_row, paging=by_page)
@@ -138,9 +137,7 @@ class StudyEndpoints:
         API: https://docs.prolific.com/api-reference/studies/create-study
         """
         body = check_study_fields(study, "study")
-        return self._client.call(
-            "POST", STUDIES_ENDPOINT, lambda answer: read_study(answer, f"POST {STUDIES_ENDPOINT}"), json=body
-        )
+        return self._client.call("POST", STUDIES_ENDPOINT, _read_study, json=body)
 
     def clone_study(self, study_id: str, *, block_previous_participants: bool = True) -> Study:
         """Create a draft like another study, in the same project; a second call makes a second draft.
@@ -153,9 +150,8 @@ class StudyEndpoints:
 
         API: https://docs.prolific.com/api-reference/studies/duplicate-study
         """
-        endpoint = f"{study_endpoint(study_id)}clone/"
         body = {"block_previous_participants": block_previous_participants}
-        return self._client.call("POST", endpoint, lambda answer: read_study(answer, f"POST {endpoint}"), json=body)
+        return self._client.call("POST", f"{study_endpoint(study_id)}clone/", _read_study, json=body)
 
     def update_study(self, study_id: str, changes: Mapping[str, Any]) -> Study:
         """Change a draft, or the little that can be changed of a published study.
@@ -170,14 +166,9 @@ class StudyEndpoints:
 
         API: https://docs.prolific.com/api-reference/studies/update-study
         """
-        endpoint = study_endpoint(study_id)
         body = check_study_fields(changes, "changes")
         return self._client.call(
-            "PATCH",
-            endpoint,
-            lambda answer: read_study(answer, f"PATCH {endpoint}"),
-            json=body,
-            repeatable="access_details" not in body,
+            "PATCH", study_endpoint(study_id), _read_study, json=body, repeatable="access_details" not in body
         )
 
     def delete_study(self, study_id: str) -> None:
@@ -204,9 +195,8 @@ class StudyEndpoints:
 
         API: https://docs.prolific.com/api-reference/studies/publish-study
         """
-        endpoint = f"{study_endpoint(study_id)}transition/"
         body = {"action": check_action(action, "action")}
-        return self._client.call("POST", endpoint, lambda answer: read_study(answer, f"POST {endpoint}"), json=body)
+        return self._client.call("POST", f"{study_endpoint(study_id)}transition/", _read_study, json=body)
 
     def calculate_study_cost(self, reward: int, total_available_places: int) -> int:
         """Return what a study would cost with fees and VAT, in hundredths, at the rates of the token's account.
@@ -220,7 +210,6 @@ class StudyEndpoints:
 
         API: https://docs.prolific.com/api-reference/studies/calculate-study-cost
         """
-        endpoint = "/api/v1/study-cost-calculator/"
         body = {
             "reward": check_limit(reward, "reward"),
             "total_available_places": check_count(total_available_places, "total_available_places"),
@@ -229,9 +218,9 @@ class StudyEndpoints:
         def read(answer: Any) -> int:
             if isinstance(answer, Mapping) and type(cost := whole_number(answer.get("total_cost"))) is int:
                 return cost
-            raise ProlificResponseError(f"POST {endpoint} answered without a cost: {shorten(answer)}")
+            raise ProlificResponseError(f"the answer has no total_cost: {shorten(answer)}")
 
-        return self._client.call("POST", endpoint, read, json=body, repeatable=True)
+        return self._client.call("POST", "/api/v1/study-cost-calculator/", read, json=body, repeatable=True)
 
     def get_filter_set(self, filter_set_id: str) -> dict[str, Any]:
         """Return a filter set, which has ``id``, ``filters`` and ``version``.
@@ -247,7 +236,7 @@ class StudyEndpoints:
         def read(answer: Any) -> dict[str, Any]:
             if isinstance(answer, dict) and isinstance(answer.get("filters"), list):
                 return answer
-            raise ProlificResponseError(f"GET {endpoint} answered without filters: {shorten(answer)}")
+            raise ProlificResponseError(f"the answer has no filters: {shorten(answer)}")
 
         return self._client.call("GET", endpoint, read)
 
@@ -260,14 +249,13 @@ class StudyEndpoints:
 
         API: https://docs.prolific.com/api-reference/studies/get-study-cost
         """
-        endpoint = f"{study_endpoint(study_id)}cost/"
 
         def read(answer: Any) -> StudyCost:
             if isinstance(answer, Mapping) and all(map(_is_cost_part, (answer.get("rewards"), answer.get("bonuses")))):
                 return answer  # type: ignore[return-value]
-            raise ProlificResponseError(f"GET {endpoint} answered without costs: {shorten(answer)}")
+            raise ProlificResponseError(f"the answer has no costs: {shorten(answer)}")
 
-        return self._client.call("GET", endpoint, read)
+        return self._client.call("GET", f"{study_endpoint(study_id)}cost/", read)
 
     def get_workspace_balance(self, workspace_id: str | None = None) -> Balance:
         """Return the money of a workspace, in hundredths of its currency.
@@ -289,17 +277,17 @@ class StudyEndpoints:
                 and type(answer.get("available_balance")) is int
             ):
                 return answer  # type: ignore[return-value]
-            raise ProlificResponseError(f"GET {endpoint} answered without a balance: {shorten(answer)}")
+            raise ProlificResponseError(f"the answer has no balance: {shorten(answer)}")
 
         return self._client.call("GET", endpoint, read)
 
 
-def read_study(row: Any, call: str) -> Study:
+def _read_study(row: Any) -> Study:
     """Return a row as a study; what else than id and status is needed, whoever needs it looks for."""
     if isinstance(row, dict) and isinstance(row.get("id"), str) and row["id"] and isinstance(row.get("status"), str):
         study: Any = row | {name: whole_number(row[name]) for name in _COUNTERS & row.keys()}
         return study  # type: ignore[no-any-return]
-    raise ProlificResponseError(f"{call} answered with a study without an id or a status: {shorten(row)}")
+    raise ProlificResponseError(f"the answer has a study without an id or a status: {shorten(row)}")
 
 
 def whole_number(value: Any) -> Any:

@@ -64,13 +64,13 @@ class SubmissionEndpoints:
         study_id = check_id(study_id, "study_id")
 
         def read_row(row: Any) -> tuple[str, Submission]:
-            submission = _read_submission(row, f"GET {SUBMISSIONS_ENDPOINT}")
+            submission = _read_submission(row)
             submission["study_id"] = submission.get("study_id") or study_id
             # A study by quotas has parts, and their submissions name it as their parent.
             if study_id not in (submission["study_id"], submission.get("parent_study_id")):
                 raise ProlificResponseError(
-                    f"GET {SUBMISSIONS_ENDPOINT} was asked for study {shorten(study_id)} but answered with a "
-                    f"submission of {shorten(submission['study_id'])}: the filter was ignored",
+                    f"the filter was ignored: study {shorten(study_id)} was asked for, but a submission of "
+                    f"{shorten(submission['study_id'])} came",
                     transient=False,
                 )
             return submission["id"], submission
@@ -89,9 +89,7 @@ class SubmissionEndpoints:
         API: https://docs.prolific.com/api-reference/submissions/get-submission
         """
         endpoint = f"{SUBMISSIONS_ENDPOINT}{quote(check_id(submission_id, 'submission_id'), safe='')}/"
-        return self._client.call(
-            "GET", endpoint, lambda answer: _read_submission(answer, f"GET {endpoint}"), personal=True
-        )
+        return self._client.call("GET", endpoint, _read_submission, personal=True)
 
     def count_submissions(self, study_id: str) -> dict[str, int]:
         """Return how many submissions of a study there are in each status, and the ``TOTAL``: the cheapest poll.
@@ -111,7 +109,7 @@ class SubmissionEndpoints:
             if isinstance(answer, Mapping):
                 counts = {fold_status(status): whole_number(number) for status, number in answer.items()}
             if not counts or not all(type(number) is int and number >= 0 for number in counts.values()):
-                raise ProlificResponseError(f"GET {endpoint} answered without whole counts: {shorten(answer)}")
+                raise ProlificResponseError(f"the answer has no whole counts: {shorten(answer)}")
             return counts
 
         return self._client.call("GET", endpoint, read)
@@ -162,8 +160,8 @@ def pick_submissions(
     return [of_study[each] for each in ids]
 
 
-def _read_submission(row: Any, call: str) -> Submission:
+def _read_submission(row: Any) -> Submission:
     if not isinstance(row, dict) or not all(isinstance(row.get(key), str) and row[key] for key in ("id", "status")):
-        raise ProlificResponseError(f"{call} answered with a submission without an id or a status")
+        raise ProlificResponseError("the answer has a submission without an id or a status")
     submission: Any = {_RENAMED.get(key, key): value for key, value in row.items() if key not in _DROPPED}
     return submission  # type: ignore[no-any-return]

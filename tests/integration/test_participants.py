@@ -359,7 +359,7 @@ class TestList:
         prolific.add_fault(
             "body", path="participants/$", text=f'{{"results": [{{"participant_id": "{participants(1)[0]}"', count=1
         )
-        with pytest.raises(ProlificResponseError, match="not with JSON") as failure:
+        with pytest.raises(ProlificResponseError, match="is not JSON") as failure:
             listing()
         assert participants(1)[0] not in str(failure.value)
         assert listing() == participants(50)

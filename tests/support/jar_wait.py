@@ -29,7 +29,7 @@ class Jar(Wait):
     def ask(self, hook):
         answer = hook.request("GET", f"/api/v1/jars/{self.jar}/")
         if not isinstance(answer, dict) or type(answer.get("marbles")) is not int:
-            raise ProlificResponseError("GET /api/v1/jars/ answered without marbles")
+            raise ProlificResponseError("the answer has no marbles (GET /api/v1/jars/)")
         return answer
 
     def judge(self, answer):

@@ -96,7 +96,7 @@ class TestSetUp:
 
         with (
             ProlificHook(connection, max_retries=0) as hook,
-            pytest.raises(ProlificResponseError, match="answered without a batch"),
+            pytest.raises(ProlificResponseError, match="the answer is not a batch of bonuses"),
         ):
             hook.create_bonus_payment("s1", {"u1": "8.50"})
 

@@ -108,12 +108,12 @@ class TestReading:
         with pytest.raises(ProlificResponseError) as failure:
             call(make_client(local_api.url))
 
-        assert str(failure.value) == f"GET {ENDPOINT} answered 200, but not with JSON: Sign in"
+        assert str(failure.value) == f"the answer is not JSON: Sign in (200 from GET {ENDPOINT})"
 
     def test_an_answer_that_may_hold_ids_is_not_quoted(self, local_api, make_client):
         local_api.answer(body=b"<h1>5f01</h1>")
 
-        with pytest.raises(ProlificResponseError, match=r"answered 200, but not with JSON$"):
+        with pytest.raises(ProlificResponseError, match=r"^the answer is not JSON \(200 from "):
             call(make_client(local_api.url), personal=True)
 
     def test_ids_that_were_sent_are_shown_in_no_error(self, local_api, make_client):
@@ -529,10 +529,10 @@ CHUNKED = OK.encode() + b"Transfer-Encoding: chunked\r\n\r\n"
 PAGES = rows_of_4_kib()
 #: Answers that never end, or become large, by the size of the largest answer that is read; and what is said of them.
 FLOODS = {
-    "body": (endless(OK.encode() + b"\r\n", b" " * 65536), "more than {} MiB"),
+    "body": (endless(OK.encode() + b"\r\n", b" " * 65536), "larger than {} MiB"),
     "body of a redirect": (endless(b"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n", b" " * 65536), "302 from"),
     "body of an error": (endless(b"HTTP/1.1 503 Down\r\n\r\n", b" " * 65536), "503 from"),
-    "chunks of two bytes": (endless(CHUNKED, b"2\r\n[]\r\n" * 5000), "more than {} MiB"),
+    "chunks of two bytes": (endless(CHUNKED, b"2\r\n[]\r\n" * 5000), "larger than {} MiB"),
     "size of a chunk": (endless(CHUNKED, b"0" * 65536), "no answer from Prolific"),
     "headers": (endless(OK.encode(), b"X: x\r\n" * 10_000), "no answer from Prolific"),
     "one header": (endless(OK.encode() + b"X: ", b"x" * 65536), "no answer from Prolific"),
@@ -540,7 +540,7 @@ FLOODS = {
     "nested lists": (of_json(b"[" * 400 + b"]" * 400 + b","), "more values than the memory for it may hold"),
     "nested objects": (of_json(b'{"":' * 400 + b"0" + b"}" * 400 + b","), "more values than"),
     "large rows on pages without an end": (lambda size: next(PAGES), "more values than"),
-    "compressed twice": (nothing_compressed_twice, "but compressed"),
+    "compressed twice": (nothing_compressed_twice, "is compressed"),
 }
 
 
@@ -573,7 +573,7 @@ class TestMemory:
         client = make_client(local_api.url, body_bytes=1000)
 
         assert call(client) == []
-        with pytest.raises(ProlificResponseError, match=r" answered with more than .* MiB$"):
+        with pytest.raises(ProlificResponseError, match=r"^the answer is larger than .* MiB \(200 from "):
             call(client)
 
     def test_the_limits_of_the_default_are_those_that_are_promised(self):

@@ -120,7 +120,10 @@ class TestListing:
     def test_a_group_of_another_scope_means_that_the_scope_was_ignored(self, api, hook, group, key):
         api.lists(group("g1", **{key: "asked"}), group("g2", **{key: "other"}))
 
-        with pytest.raises(ProlificResponseError, match=r"'g2' of 'other': the scope was ignored$") as failure:
+        with pytest.raises(
+            ProlificResponseError,
+            match=rf"^the scope was ignored: .*'g2' of 'other' came \(200 from GET {GROUPS_ENDPOINT}\)$",
+        ) as failure:
             hook.list_participant_groups({key: "asked"})
 
         assert failure.value.transient is False
@@ -146,7 +149,7 @@ class TestListing:
             ProlificHook(max_retries=0).list_participant_groups()
 
         assert str(failure.value) == (
-            f"GET {GROUPS_ENDPOINT} answered with a participant group without an id or a name: {row!r}"
+            f"the answer has a participant group without an id or a name: {row!r} (200 from GET {GROUPS_ENDPOINT})"
         )
         assert failure.value.transient is True
 
@@ -422,7 +425,7 @@ class TestList:
     )
     def test_a_part_is_never_returned(self, api, hook, metadata):
         api.get(PARTICIPANTS_URL, json={"results": rows(participants(2)), **metadata})
-        with pytest.raises(ProlificResponseError, match="brought 2 participants but promises"):
+        with pytest.raises(ProlificResponseError, match=r"^a partial list is not used: 2 participants came"):
             hook.list_participants("g1")
 
     @pytest.mark.parametrize(
@@ -430,7 +433,9 @@ class TestList:
     )
     def test_a_row_without_a_participant_is_an_error(self, api, hook, row):
         api.get(PARTICIPANTS_URL, json={"results": [*rows(participants(1)), row]})
-        with pytest.raises(ProlificResponseError, match=r"a member that has no participant_id$"):
+        with pytest.raises(
+            ProlificResponseError, match=r"^the answer has a member without a participant_id \(200 from GET .*\)$"
+        ):
             hook.list_participants("g1")
 
     @pytest.mark.parametrize(
@@ -438,7 +443,9 @@ class TestList:
     )
     def test_an_answer_that_cannot_be_read_is_not_quoted(self, api, hook, body):
         api.get(PARTICIPANTS_URL, body=body)
-        with pytest.raises(ProlificResponseError, match=r"(without a list of results|not with JSON)$"):
+        with pytest.raises(
+            ProlificResponseError, match=r"^the answer (has no list of results|is not JSON) \(200 from "
+        ):
             hook.list_participants("g1")
 
     @pytest.mark.parametrize("bad", ["", "a/b", None])
@@ -561,7 +568,7 @@ class TestAddAndRemove:
     def test_an_answer_that_cannot_be_read_is_not_quoted(self, api, change):
         call, method = change
         api.add(method, PARTICIPANTS_URL, body=f"<p>{participants(1)[0]}</p>")
-        with pytest.raises(ProlificResponseError, match=r"answered 200, but not with JSON$"):
+        with pytest.raises(ProlificResponseError, match=r"^the answer is not JSON \(200 from "):
             call("g1", participants(1))
 
     def test_a_lost_connection_is_told_with_the_chunk(self, api, change):

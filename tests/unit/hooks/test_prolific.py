@@ -161,7 +161,7 @@ class TestLife:
 
         with pytest.raises(ProlificApiError):
             hook.get_user()
-        with pytest.raises(ProlificResponseError, match=r"answered with more than"):
+        with pytest.raises(ProlificResponseError, match=r"^the answer is larger than"):
             hook.get_user()
         assert len(local_api.asked) == 4
 
@@ -303,7 +303,7 @@ class TestTestConnection:
         works, message = hook.test_connection()
 
         assert works is False
-        assert message.startswith("GET /api/v1/users/me/ answered without a user")
+        assert message.startswith("the answer is not a user: ")
 
     @pytest.mark.parametrize("echo", ["{}", "Token {}"])
     def test_an_answer_with_the_token_in_it_is_not_shown(self, api, hook, token, echo):

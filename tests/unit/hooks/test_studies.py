@@ -62,7 +62,10 @@ class TestGetStudy:
     def test_an_answer_without_id_or_status_is_a_temporary_error(self, api, hook, answer):
         api.get(STUDY_URL, json=answer)
 
-        with pytest.raises(ProlificResponseError, match=r"^GET /api/v1/studies/s1/ answered ") as failure:
+        with pytest.raises(
+            ProlificResponseError,
+            match=r"^the answer has a study without an id or a status: .* \(200 from GET /api/v1/studies/s1/\)$",
+        ) as failure:
             hook.get_study("s1")
 
         assert failure.value.transient is True
@@ -149,7 +152,7 @@ class TestCost:
     def test_an_answer_without_all_amounts_is_not_used(self, api, hook, answer):
         api.get(f"{STUDY_URL}cost/", json=answer)
 
-        with pytest.raises(ProlificResponseError, match="answered without costs"):
+        with pytest.raises(ProlificResponseError, match="the answer has no costs"):
             hook.get_study_cost("s1")
 
 
@@ -186,7 +189,7 @@ class TestBalance:
     def test_an_answer_without_balance_or_currency_is_not_used(self, api, hook, workspace, answer):
         api.get(f"{API}/workspaces/{workspace}/balance/", json=answer)
 
-        with pytest.raises(ProlificResponseError, match="answered without a balance"):
+        with pytest.raises(ProlificResponseError, match="the answer has no balance"):
             hook.get_workspace_balance()
 
 
@@ -299,7 +302,7 @@ class TestCalculator:
     def test_an_answer_without_a_cost_is_not_used(self, api, hook, answer):
         api.post(self.URL, json=answer)
 
-        with pytest.raises(ProlificResponseError, match="answered without a cost"):
+        with pytest.raises(ProlificResponseError, match="the answer has no total_cost"):
             hook.calculate_study_cost(100, 30)
 
 
@@ -315,5 +318,5 @@ class TestFilterSet:
     def test_an_answer_without_filters_is_not_used(self, api, hook, answer):
         api.get(self.URL, json=answer)
 
-        with pytest.raises(ProlificResponseError, match="answered without filters"):
+        with pytest.raises(ProlificResponseError, match="the answer has no filters"):
             hook.get_filter_set("f1")

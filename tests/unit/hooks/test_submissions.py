@@ -98,7 +98,10 @@ class TestList:
     def test_a_submission_of_another_study_is_a_permanent_error(self, hook, lists, field):
         lists(row(1), row(2, **{field: "s2"}))
 
-        with pytest.raises(ProlificResponseError, match="of 's2': the filter was ignored") as failure:
+        with pytest.raises(
+            ProlificResponseError,
+            match=r"^the filter was ignored: study 's1' was asked for, but a submission of 's2' came",
+        ) as failure:
             hook.list_submissions("s1")
 
         assert failure.value.transient is False
@@ -118,7 +121,9 @@ class TestList:
     def test_a_row_without_id_or_status_spoils_the_list_and_nobody_is_named(self, hook, lists, bad):
         lists(row(1), ROW | bad)
 
-        with pytest.raises(ProlificResponseError, match=r"a submission without an id or a status$") as failure:
+        with pytest.raises(
+            ProlificResponseError, match=r"^the answer has a submission without an id or a status \(200 from "
+        ) as failure:
             hook.list_submissions("s1")
 
         assert PERSON not in str(failure.value)
@@ -185,7 +190,7 @@ class TestCounts:
     def test_what_is_not_whole_counts_is_a_temporary_error(self, api, hook, answer):
         api.get(COUNTS_URL, json=answer)
 
-        with pytest.raises(ProlificResponseError, match=r"^GET /api/v1/studies/s1/submissions/counts/ ") as failure:
+        with pytest.raises(ProlificResponseError, match=r"^the answer has no whole counts: ") as failure:
             hook.count_submissions("s1")
 
         assert failure.value.transient is True
