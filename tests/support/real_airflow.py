@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import psutil  # a dependency of Airflow itself
+from airflow_api import AirflowApi
 
 T = TypeVar("T")
 AIRFLOW_2 = version("apache-airflow").startswith("2.")
@@ -74,6 +75,7 @@ class RealAirflow:
         self.database = home / "airflow.db"
         self.api_port = free_port()
         self.url = url = f"http://127.0.0.1:{self.api_port}"
+        self.api = AirflowApi(url)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
         inherited.pop("PYTHONDONTWRITEBYTECODE", None)  # else every start compiles 1,500 modules
         self.environment = inherited | {
@@ -204,8 +206,12 @@ class RealAirflow:
 
     def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None) -> None:
         """Start a run of a DAG, as soon as Airflow has parsed its file."""
-        self.wait_for(f"the DAG {dag_id}", lambda: self.query("SELECT 1 FROM dag WHERE dag_id = ?", dag_id))
-        self.command("dags", "trigger", dag_id, "--run-id", run_id, "--conf", json.dumps(conf or {}))
+        self.wait_for(f"the DAG {dag_id}", lambda: self.query("SELECT 1 FROM serialized_dag WHERE dag_id = ?", dag_id))
+        if "api-server" in self.components:
+            run = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}
+            self.api.ask("POST", f"api/v2/dags/{dag_id}/dagRuns", run)
+        else:
+            self.command("dags", "trigger", dag_id, "--run-id", run_id, "--conf", json.dumps(conf or {}))
 
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Read from the metadata database."""

@@ -1,20 +1,18 @@
 """The demo and ``make try``, from their start to their last process."""
 
-import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
+from airflow_api import AirflowApi
 
 from airflow_provider_prolific.emulator.client import EmulatorClient
 
@@ -98,23 +96,10 @@ def test_demo_leaves_no_process_behind(moment: str, sign: int) -> None:
     assert alive == []
 
 
-class Api:
-    """Airflow's REST API, for whoever comes."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.headers = {"Content-Type": "application/json"}
-        self.headers["Authorization"] = f"Bearer {self.ask('GET', 'auth/token')['access_token']}"
-
-    def ask(self, method: str, path: str, document: object = None) -> Any:
-        body = None if document is None else json.dumps(document).encode()
-        request = urllib.request.Request(f"{self.url}/{path}", body, self.headers, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
-
-    def waiting(self) -> set[str]:
-        found = self.ask("GET", "api/v2/dags/~/dagRuns/~/taskInstances?state=deferred")
-        return {task["task_id"] for task in found["task_instances"]}
+def waiting(api: AirflowApi) -> set[str]:
+    """Return the tasks that are deferred."""
+    found = api.ask("GET", "api/v2/dags/~/dagRuns/~/taskInstances?state=deferred")
+    return {task["task_id"] for task in found["task_instances"]}
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -143,11 +128,11 @@ def test_try_lets_groups_grow_while_a_task_waits_for_them_until_a_signal_ends_it
         said += (line := tried_out.stdout.readline())
         assert line, said
     assert re.search(r"^Open http://127\.0\.0\.1:\d+/plugin/recruitment to watch it$", said, re.MULTILINE)
-    api = Api(re.search(r"Airflow is at (\S+)", said)[1])  # type: ignore[index]
+    api = AirflowApi(re.search(r"Airflow is at (\S+)", said)[1])  # type: ignore[index]
     prolific = EmulatorClient(re.search(r"curl --request POST (\S+)/_emulator/reset", said)[1])  # type: ignore[index]
     group_id = prolific.group_id(GROUP)
 
-    wait_until(lambda: api.waiting() == {"wave_1", "younger_men", "older_men"})
+    wait_until(lambda: waiting(api) == {"wave_1", "younger_men", "older_men"})
     wait_until(lambda: prolific.group(prolific.group_id("Wave 1 completed"))["participant_count"] > 40)
     assert prolific.group(prolific.group_id("Quota: men 40+"))["participant_count"] == 12
     assert prolific.group(group_id)["participant_count"] == 0
