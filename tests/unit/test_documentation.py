@@ -131,3 +131,12 @@ def test_every_example_dag_is_named_in_a_document() -> None:
     text = "".join(document.read_text() for document in DOCUMENTS)
 
     assert [path.name for path in (ROOT / "example_dags").glob("*.py") if f"example_dags/{path.name}" not in text] == []
+
+
+@pytest.mark.parametrize("layer", ["hooks", "waiting", "triggers", "sensors", "operators"])
+def test_the_grid_names_every_module(layer: str) -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text().splitlines()
+    [row] = (line for line in table if line.startswith(f"| `{layer}/`: "))
+    modules = (ROOT / "airflow_provider_prolific" / layer).glob("[!_]*.py")
+
+    assert set(re.findall(r"`(\w+\.py)`", row)) == {path.name for path in modules}
