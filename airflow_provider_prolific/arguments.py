@@ -1,9 +1,9 @@
-"""What callers may pass, checked in the same words wherever it arrives.
+"""The checks of arguments, with the same errors for every caller.
 
 Every check is called as ``check(value, name)``: it returns the value in its normal form, or raises a
 ``ProlificValueError`` that begins with the argument's name. Operators and sensors call the checks while a DAG file
-is parsed (so nothing here imports what costs time) and again when the templates are rendered; the hook calls them
-with what it is given.
+is parsed (so this module imports nothing slow) and again when the templates are rendered; the hook calls them with
+its own arguments.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ if TYPE_CHECKING:
 
 Check: TypeAlias = Callable[[Any, str], Any]
 
-#: The scopes that Prolific's listing of participant groups knows.
+#: The scopes that Prolific's listing of participant groups accepts.
 SCOPES = ("workspace_id", "project_id")
 #: The fields of a study that are whole numbers.
 STUDY_NUMBERS = {"total_available_places", "estimated_completion_time", "maximum_allowed_time", "reward"}
 
-#: The largest participant count that is taken for one: 18 digits fit into any database's integer.
+#: The largest participant count that is accepted: 18 digits fit into any database's integer.
 MAX_COUNT = 10**18 - 1
 
-#: The shortest time between two looks, in seconds; shorter intervals are lengthened to it, so that no wait spins.
+#: The shortest time between two looks, in seconds; shorter intervals are raised to it, to avoid a busy loop.
 MIN_POKE_INTERVAL_SECONDS = 0.1
 
 #: The longest time span, in seconds: the whole days that a ``timedelta`` can hold.
 MAX_SECONDS = timedelta.max.days * 86_400.0
 
-_TEXT_HINT = "; a single id goes into a list, and the output of the upstream task itself into the place of a template"
+_TEXT_HINT = "; put a single id into a list, and pass the output of an upstream task itself, not a template"
 _ID = re.compile(r"[^\s/\\]{1,255}")
 _STATUS = re.compile(r"[\s_-]*[A-Za-z][A-Za-z\s_-]*")
 _RENDERED = {"true": True, "false": False, "none": None}
 
 
 def check_id(value: Any, name: str) -> str:
-    """Return an id that can stand in the path of a URL."""
+    """Return an id that is safe in the path of a URL."""
     if not is_id(value):
         raise ProlificValueError(
             f"{name} must be an id as Prolific shows it (text without slashes, spaces or control characters), "
@@ -68,7 +68,7 @@ def is_id(value: Any) -> TypeGuard[str]:
 
 
 def check_ids(value: Any, name: str) -> list[str]:
-    """Return ids that are not personal data, each once, in their order."""
+    """Return ids that are not personal data, in their order and without duplicates."""
     if not is_listing(value):
         hint = _TEXT_HINT * isinstance(value, str)
         raise ProlificValueError(f"{name} must be a list of ids, not {shorten(value)}{hint}")
@@ -76,13 +76,13 @@ def check_ids(value: Any, name: str) -> list[str]:
 
 
 def is_listing(value: Any) -> TypeGuard[Iterable[Any]]:
-    """Tell whether a value is several: something to go through that is neither text nor a mapping."""
+    """Tell whether a value is a collection or an iterator: an iterable that is neither text nor a mapping."""
     return isinstance(value, Iterable) and not isinstance(value, (str, bytes, bytearray, Mapping))
 
 
 def check_group(value: Any, name: str) -> str:
     """Return what names a participant group: its id or its exact name."""
-    if not _says_something(value):
+    if not _is_filled_text(value):
         raise ProlificValueError(
             f"{name} must be the id or the exact name of a participant group, not {shorten(value)}{_number_hint(value)}"
         )
@@ -90,12 +90,12 @@ def check_group(value: Any, name: str) -> str:
 
 
 def _number_hint(value: Any) -> str:
-    """Return what to say of an id that became a number on its way."""
+    """Return a hint for an id that a template has turned into a number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return ""
     return (
-        "; render_template_as_native_obj=True makes numbers of ids such as 64e000000000000000000003: pass the output "
-        "of the upstream task itself in the place of a template"
+        "; render_template_as_native_obj=True turns ids such as 64e000000000000000000003 into numbers: pass the output "
+        "of the upstream task itself, not a template"
     )
 
 
@@ -122,7 +122,7 @@ def check_active(value: Any, name: str) -> bool | None:
 
 
 def check_participant_ids(value: Any, name: str) -> list[str]:
-    """Return the ids of participants, each once, in their order.
+    """Return the ids of participants, in their order and without duplicates.
 
     The ids are personal data: an error gives the position of a wrong one, never an id.
     """
@@ -133,8 +133,8 @@ def check_participant_ids(value: Any, name: str) -> list[str]:
     for position, participant_id in enumerate(value, 1):
         if not is_id(participant_id):
             raise ProlificValueError(
-                f"{name}: the one at position {position} {_id_problem(participant_id)}; an id is text without slashes, "
-                "spaces or control characters, of at most 255 characters"
+                f"{name}: the value at position {position} {_id_problem(participant_id)}; an id is text of at most 255 "
+                "characters, without slashes, spaces or control characters"
             )
         ids[participant_id] = None
     return list(ids)
@@ -151,7 +151,7 @@ def check_name(value: Any, name: str) -> str:
 
     White space around it is refused: Prolific might store the name without it, and it would not be found again.
     """
-    if not _says_something(value) or value != value.strip():
+    if not _is_filled_text(value) or value != value.strip():
         raise ProlificValueError(
             f"{name} must be text that neither begins nor ends with white space, not {shorten(value)}"
         )
@@ -159,19 +159,19 @@ def check_name(value: Any, name: str) -> str:
 
 
 def check_text(value: Any, name: str) -> str:
-    """Return text that says something."""
-    if not _says_something(value):
+    """Return text that is not blank."""
+    if not _is_filled_text(value):
         raise ProlificValueError(f"{name} must be text that is not blank, not {shorten(value)}")
     return value
 
 
-def _says_something(value: Any) -> TypeGuard[str]:
-    """Tell whether a value is text that is not blank and that every database stores."""
+def _is_filled_text(value: Any) -> TypeGuard[str]:
+    """Tell whether a value is text that is not blank and that every database can store."""
     return isinstance(value, str) and bool(value.strip()) and is_storable(value)
 
 
 def check_flag(value: Any, name: str) -> bool:
-    """Return a switch: ``True`` or ``False``, also as a template renders them."""
+    """Return ``True`` or ``False``, also from the text that a template renders."""
     flag = _read_rendered(value)
     if not isinstance(flag, bool):
         raise ProlificValueError(f"{name} must be True or False, not {shorten(value)}")
@@ -179,7 +179,7 @@ def check_flag(value: Any, name: str) -> bool:
 
 
 def check_limit(value: Any, name: str) -> int | None:
-    """Return an upper limit: a whole number from 0 upwards, also as text, or ``None`` for no limit."""
+    """Return an upper limit: a whole number from 0 upwards, also from text, or ``None`` for no limit."""
     if _read_rendered(value) is None:
         return None
     limit = _read_whole_number(value)
@@ -189,7 +189,7 @@ def check_limit(value: Any, name: str) -> int | None:
 
 
 def check_count(value: Any, name: str) -> int:
-    """Return a participant count: a whole number from 1 upwards, also as text."""
+    """Return a participant count: a whole number from 1 upwards, also from text."""
     count = _read_whole_number(value)
     if count is None or not 1 <= count <= MAX_COUNT:
         raise ProlificValueError(f"{name} must be a whole number of participants, at least 1, not {shorten(value)}")
@@ -197,12 +197,12 @@ def check_count(value: Any, name: str) -> int:
 
 
 def _read_rendered(value: Any) -> Any:
-    """Return what the text of a rendered ``True``, ``False`` or ``None`` means, and anything else as it is."""
+    """Return the value of a rendered ``True``, ``False`` or ``None``, and anything else as it is."""
     return _RENDERED.get(value.strip().lower(), value) if isinstance(value, str) else value
 
 
 def _read_whole_number(value: Any) -> int | None:
-    """Return the number that a value is or that its text says; ``None`` for a fraction, a switch or no number."""
+    """Return a whole number, also from text; ``None`` for anything else, such as a fraction or a boolean."""
     if isinstance(value, bool):
         return None
     with suppress(TypeError, ValueError):
@@ -221,13 +221,13 @@ def check_seconds(value: Any, name: str) -> float:
 
 
 def check_statuses(value: Any, name: str) -> list[str]:
-    """Return statuses as Prolific writes them, from whichever spelling: ``awaiting_review`` is ``AWAITING REVIEW``."""
+    """Return statuses in Prolific's spelling, from any spelling: ``awaiting_review`` becomes ``AWAITING REVIEW``."""
     statuses = [value] if isinstance(value, str) else value
     if not is_listing(statuses):
         raise ProlificValueError(f"{name} must be a list of statuses, not {shorten(value)}")
     folded: dict[str, None] = {}
     for status in statuses:
-        # A list that a template has rendered to text is not a status: it would be waited for in vain.
+        # A list that a template has rendered to text is not a status: a wait for it would never end.
         if not isinstance(status, str) or not _STATUS.fullmatch(status):
             raise ProlificValueError(
                 f"a status of {name} must be letters, such as 'AWAITING REVIEW', not {shorten(status)}"
@@ -239,15 +239,15 @@ def check_statuses(value: Any, name: str) -> list[str]:
 
 
 def check_study_fields(value: Any, name: str) -> dict[str, Any]:
-    """Return the fields of a study, numbers also from text; what the API passes over in silence is refused."""
+    """Return the fields of a study, with numbers read from text; fields that the API silently ignores are refused."""
     if not isinstance(value, Mapping) or not value:
         raise ProlificValueError(f"{name} must be a dict with the fields of a study, not {shorten(value)}")
     if "status" in value:
-        raise ProlificValueError(f"{name} must not have 'status': a study is published by an action of its own")
+        raise ProlificValueError(f"{name} must not have 'status': publishing a study is a separate action")
     if "project_id" in value:
         raise ProlificValueError(
-            f"{name} must say 'project' instead of 'project_id': Prolific ignores the latter, and another project's "
-            "workspace would pay"
+            f"{name} must have 'project' instead of 'project_id': Prolific ignores 'project_id', and the workspace of "
+            "another project would pay"
         )
     read = {key: _read_whole_number(value[key]) for key in STUDY_NUMBERS & value.keys()}
     return dict(value) | {key: number for key, number in read.items() if number is not None}
@@ -267,7 +267,7 @@ def one_of(*choices: str) -> Check:
 def optional(check: Check, *, rendered: bool = False) -> Check:
     """Return a check that lets ``None`` pass.
 
-    :param rendered: Also the text that a template makes of it.
+    :param rendered: Accept also the text that a template renders for ``None``.
     """
 
     def check_optional(value: Any, name: str) -> Any:
@@ -279,7 +279,7 @@ def optional(check: Check, *, rendered: bool = False) -> Check:
 def is_templated(value: Any) -> bool:
     """Tell whether a value is only known at run time: a Jinja template, an XCom, or something that holds one."""
     if isinstance(value, str):
-        # "{{%PROLIFIC_PID%}}" is for Prolific to fill in; no template begins like that.
+        # Prolific replaces "{{%PROLIFIC_PID%}}"; no template begins like that.
         return any(opening in value.replace("{{%", "") for opening in ("{{", "{%", "{#"))
     if isinstance(value, Mapping):
         return any(is_templated(key) or is_templated(item) for key, item in value.items())
@@ -291,7 +291,7 @@ def is_templated(value: Any) -> bool:
 class CheckedArguments:
     """The arguments of an operator or a sensor: checked while the DAG is parsed and again at run time.
 
-    A class says its own arguments in ``checks``; those of its bases are added, and ``template_fields`` follow.
+    A class lists its own arguments in ``checks``; those of its bases are added. ``template_fields`` are made of them.
     """
 
     #: Each argument with its check, in the order of the template fields.
@@ -307,9 +307,9 @@ class CheckedArguments:
 
     @classmethod
     def check_keywords(cls, keywords: Collection[str]) -> None:
-        """Refuse a scope that is given as an argument of its own.
+        """Refuse a scope that is given as a separate argument.
 
-        :raises ProlificValueError: with what to write instead.
+        :raises ProlificValueError: it says what to write instead.
         """
         for scope in SCOPES:
             if scope in keywords and "filter" in cls.checks and scope not in cls.checks:
@@ -318,7 +318,7 @@ class CheckedArguments:
                 )
 
     def set_arguments(self, **arguments: Any) -> None:
-        """Keep the arguments as they were given, after checking those that are known while the DAG is parsed.
+        """Store the arguments as they are given, and check those that are known while the DAG is parsed.
 
         :raises ProlificValueError: one of them is wrong.
         """
@@ -341,10 +341,10 @@ class CheckedArguments:
         return arguments
 
     def check_together(self, arguments: Mapping[str, Any]) -> None:
-        """Refuse values that do not go with each other; a class overrides this where it has such a rule.
+        """Refuse values that do not fit together; a class with such a rule overrides this.
 
-        It is called while the DAG is parsed, unless one of the values is only known at run time, and at run time.
+        It is called at run time, and also while the DAG is parsed if all values are known by then.
 
         :param arguments: All of them, in their normal form.
-        :raises ProlificValueError: with the arguments' names.
+        :raises ProlificValueError: it names the arguments.
         """

@@ -1,8 +1,8 @@
 """The provider's errors, and how an answer of the API becomes one.
 
-None of them derives from ``AirflowException``: a sensor's ``soft_fail`` may skip a time-out, it must never hide a
-wrong token. Everything that repeats, waits or ends asks two attributes of :class:`ProlificError`: ``transient`` and
-``may_have_acted``.
+None of them derives from ``AirflowException``: the ``soft_fail`` of a sensor may skip a time-out, but must never hide a
+wrong token. All code that decides whether to repeat, to wait or to fail reads two attributes of
+:class:`ProlificError`: ``transient`` and ``may_have_acted``.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _TEMPORARY_STATUSES = (408, 425, 429)
 
 
 class ProlificError(Exception):
-    """Something about Prolific that stops the work; the message says what, and what to do."""
+    """A problem that stops the work; the message says what is wrong and what to do."""
 
     #: Whether the error is temporary (network, rate limit, outage), so that a wait goes on.
     transient: bool = False
     #: Whether Prolific may have done what the failed call asked for.
     may_have_acted: bool = False
-    #: Seconds to wait before the next request, if the API named a time.
+    #: Seconds to wait before the next request, if the API sent a ``Retry-After``.
     retry_after: float | None = None
 
 
@@ -35,18 +35,18 @@ class ProlificValueError(ProlificError, ValueError):
 
 
 class ProlificUnreadableConnectionError(ProlificError):
-    """The Airflow connection cannot be read: it does not exist, or the secrets backend or the database is away.
+    """The Airflow connection cannot be read: it is missing, or the secrets backend or the database is not available.
 
-    A permanent error at the first look; while a wait is under way it is a temporary one.
+    It is a permanent error at the first look, and a temporary error once a wait is under way.
     """
 
 
 class ProlificStalledError(ProlificError):
-    """A wait whose counts have not grown for as long as its ``stalled_after`` says; ``soft_fail`` does not hide it."""
+    """The counts of a wait have not grown within its ``stalled_after``; ``soft_fail`` does not hide this."""
 
 
 class ProlificUndecidedError(ProlificError):
-    """Money may or may not have been spent, and looking does not tell: a person must decide. Never retried."""
+    """Money may have been spent, and Prolific does not show whether it was: a person must decide. Never retried."""
 
 
 class ProlificConnectionError(ProlificError):
@@ -85,7 +85,7 @@ class ProlificApiError(ProlificError):
     :param error_code: Prolific's own error number, if it sent one.
     :param title: Prolific's short name of the error, if it sent one.
     :param detail: Prolific's explanation as it came: a text, a list, or a mapping of fields to problems.
-    :param retry_after: Seconds to wait before the next request, if the API named a time.
+    :param retry_after: Seconds to wait before the next request, if the API sent a ``Retry-After``.
     """
 
     def __init__(
@@ -103,13 +103,13 @@ class ProlificApiError(ProlificError):
         self.title = title
         self.detail = detail
         self.retry_after = retry_after
-        # A status that is no refusal and no success (1xx, 3xx) comes from something between here and Prolific.
+        # A status that is neither a success nor a refusal (1xx, 3xx) comes from a proxy, not from Prolific.
         self.transient = status_code < 400 or status_code in _TEMPORARY_STATUSES or status_code >= 500
         self.may_have_acted = status_code < 400 or status_code == 408 or status_code >= 500
 
 
 def describe_body(body: bytes, hide: Callable[[str], str]) -> str:
-    """Return what a body that is not JSON says, without its mark-up and without what is hidden."""
+    """Return the text of a body that is not JSON, without its mark-up and without what ``hide`` removes."""
     text = hide(body.decode("utf-8", "replace"))
     return one_line(hide(re.sub(r"<[^>]*>", " ", text)), 200) or "an empty body"
 
@@ -124,17 +124,17 @@ def error_of_answer(
     hide: Callable[[str], str],
     retry_after: float | None = None,
 ) -> ProlificApiError:
-    """Return the API's refusal as an error, whichever of its shapes the body has.
+    """Return the error for an answer that is not a success, whatever the shape of its body.
 
-    The message begins with the cause and the cure, because Airflow's pages cut long lines.
+    The message begins with the cause and what to do, because Airflow's pages cut long lines.
 
     :param call: Method and path.
     :param status: The HTTP status.
     :param phrase: The reason phrase of the status line.
     :param body: The answer's body, or its beginning.
     :param conn_id: The Airflow connection, for the advice.
-    :param hide: Takes out of a text what nobody may read.
-    :param retry_after: Seconds to wait before the next request, if the API named a time.
+    :param hide: Removes secrets and participants' ids from a text.
+    :param retry_after: Seconds to wait before the next request, if the API sent a ``Retry-After``.
     """
     title = detail = code = None
     try:
@@ -166,7 +166,7 @@ def error_of_answer(
 
 
 def _cause(status: int, conn_id: str) -> str | None:
-    """Return what a status says by itself, and what to do; ``None`` where only the answer can tell."""
+    """Return the cause that a status alone shows, and what to do; ``None`` if only the body shows it."""
     if status < 300:
         return "an answer without a result came, from Prolific or from a proxy in between"
     if status < 400:
@@ -194,7 +194,7 @@ def _flatten(detail: Any) -> str:
 
 
 def _hide_in(value: Any, hide: Callable[[str], str]) -> Any:
-    """Return a JSON value whose texts, the keys of mappings too, show nothing that is hidden."""
+    """Return a JSON value with ``hide`` applied to all its texts, including keys."""
     if isinstance(value, str):
         return hide(value)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What Airflow reads to know this provider: its connection type and form, its modules and links."""
+"""What Airflow reads about this provider: its connection type and form, its modules and links."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def get_provider_info() -> dict[str, Any]:
                 "connection-type": "prolific",
                 "hook-class-name": "airflow_provider_prolific.hooks.prolific.ProlificHook",
                 "hook-name": "Prolific",
-                # Airflow from 3.2 on builds the connection form from these two; older ones ask the hook,
-                # which answers with the same.
+                # Airflow 3.2 and newer build the connection form from these two; older versions ask the hook,
+                # which returns the same.
                 "ui-field-behaviour": {
                     "hidden-fields": ["login", "schema"],
                     "relabeling": {"password": "API token", "host": "Base URL"},
@@ -57,8 +57,8 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": {
                     "workspace_id": _text_field(
                         "Workspace ID",
-                        "Default scope: the workspace whose groups are used where a task names no other. Its id stands "
-                        "in the address of its page in Prolific.",
+                        "Default scope: the workspace whose groups are used if a task names no other. Its id is part "
+                        "of the address of its page in Prolific.",
                     ),
                     "project_id": _text_field(
                         "Project ID",

@@ -11,18 +11,18 @@ from airflow_provider_prolific.version_compat import BaseOperatorLink
 if TYPE_CHECKING:
     from airflow_provider_prolific.version_compat import BaseOperator, Context
 
-#: The XCom in which a task leaves the id of the study that its link leads to.
+#: The key of the XCom with the id of the study that the link of a task opens.
 FEEDER_STUDY_KEY = "prolific_feeder_study_id"
 STUDY_PAGE = "https://app.prolific.com/researcher/workspaces/studies/"
 
 
 class FeederStudyLink(BaseOperatorLink):
-    """To the study that fills participant groups; no link unless one study alone fills each of them."""
+    """A link to the study that fills the participant groups, if a single study fills all of them."""
 
     name = "Open feeder study in Prolific"
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:  # noqa: ARG002 - Airflow's signature
-        """Return the page of the study that the task instance named, or an empty text."""
+        """Return the URL of the study's page; an empty text if the task instance stored no study."""
         from airflow_provider_prolific.version_compat import get_xcom
 
         study_id = get_xcom(FEEDER_STUDY_KEY, ti_key)
@@ -30,10 +30,9 @@ class FeederStudyLink(BaseOperatorLink):
 
 
 def name_feeder_study(context: Context, groups: Iterable[Mapping[str, Any]]) -> None:
-    """Leave the id of the one study that alone fills each of the groups, for the link.
+    """Store the id of the study for the link, if a single study fills all of the groups.
 
-    Where there is none, an empty text is left: Airflow logs an error for a link that asks for an XCom that does not
-    exist.
+    Otherwise an empty text is stored: Airflow logs an error if a link reads an XCom that does not exist.
     """
     if not context or "ti" not in context:
         return
@@ -42,7 +41,7 @@ def name_feeder_study(context: Context, groups: Iterable[Mapping[str, Any]]) -> 
 
 
 def _only_feeder_study_id(group: Mapping[str, Any]) -> str:
-    """Return the id of the one study that fills a group, or an empty text."""
+    """Return the id of the only study that fills a group; an empty text if there are none or several."""
     match group.get("feeder_studies"):
         case [{"id": str(study_id)}]:
             return study_id

@@ -2,7 +2,7 @@
 
 Prolific writes an amount in hundredths of the currency (a study's reward and costs, balances, bonuses that were paid)
 or, when bonuses are set up, in whole units with decimals. Authors of DAG files write whole units as text, with the
-currency: ``"150.00 GBP"``. In here an amount is a ``Decimal`` of whole units.
+currency: ``"150.00 GBP"``. Inside this module an amount is a ``Decimal`` of whole units.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from airflow_provider_prolific.text import shorten
 
 _AMOUNT = re.compile(r"\d{1,9}(\.\d{1,2})?", re.ASCII)
 _MONEY = re.compile(r"(?P<amount>\S+)\s+(?P<currency>[A-Za-z]{3})", re.ASCII)
-#: How exactly Prolific's own figures are read: sums with fees come with fractions of a hundredth.
+#: The precision of Prolific's own figures: sums with fees have fractions of a hundredth.
 _PRECISION = Decimal("0.0001")
 
 
@@ -28,7 +28,7 @@ class Money:
     """An amount with its currency.
 
     :param amount: Whole units of the currency, such as ``Decimal("4.25")``.
-    :param currency: Its three letters, such as ``"GBP"``.
+    :param currency: The three letters of the currency, such as ``"GBP"``.
     """
 
     amount: Decimal
@@ -36,11 +36,11 @@ class Money:
 
     @classmethod
     def of_hundredths(cls, figure: Any, currency: Any, what: str) -> Self:
-        """Return one of Prolific's figures, which are in hundredths.
+        """Return the amount of one of Prolific's figures, which are in hundredths.
 
         :param figure: The figure, a JSON number.
         :param currency: The currency that came with it.
-        :param what: What it is, for the error.
+        :param what: The meaning of the figure, for the error.
         :raises ProlificResponseError: it is not an amount, or came without a currency.
         """
         if type(figure) not in (int, float) or not 0 <= figure < 1e15:
@@ -74,8 +74,8 @@ def check_money(value: Any, name: str) -> Money:
     example = "write whole units and the currency as text, such as '150.00 GBP'"
     if isinstance(value, (int, float, Decimal)):
         raise ProlificValueError(
-            f"{name} must be text, not the number {shorten(value)}: it does not say its currency, nor whether it "
-            f"counts hundredths; {example}"
+            f"{name} must be text, not the number {shorten(value)}, which has no currency and may mean hundredths; "
+            f"{example}"
         )
     match = _MONEY.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
@@ -88,8 +88,7 @@ def check_money(value: Any, name: str) -> Money:
 def check_amounts(value: Any, name: str) -> dict[str, Decimal]:
     """Return an amount for each id, from text in whole units: ``{"<submission id>": "4.25"}``.
 
-    A ``Decimal`` is taken as well; numbers are not, for nobody can tell whether 425 is hundredths, and a float such as
-    4.35 is not what it looks like.
+    A ``Decimal`` is accepted, too. Numbers are refused: 425 may mean hundredths, and a float such as 4.35 is not exact.
     """
     if not isinstance(value, Mapping):
         raise ProlificValueError(

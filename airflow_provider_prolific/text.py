@@ -1,6 +1,6 @@
-"""How values and texts are shown to people: on one line, printable, not longer than needed.
+"""How messages show values and texts: on one line, printable, and short.
 
-Whatever passes through here can be stored by every database and cannot forge a line of a log.
+The result can be stored in every database, and it cannot forge a line of a log.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
-#: How many characters of a foreign text are looked at, before anything costly is done with it.
+#: How many characters of a foreign text are read at most: redaction is slow.
 MAX_SHOWN = 8192
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
 
@@ -22,7 +22,7 @@ def shorten(value: Any, limit: int = 100) -> str:
     """Return a value's ``repr`` for a message: one line, printable, of at most ``limit`` characters."""
     try:
         text = repr(value)
-    except Exception:  # noqa: BLE001 - a foreign __repr__ must not replace the message that it was wanted for
+    except Exception:  # noqa: BLE001 - a broken __repr__ must not replace the message
         text = f"an object of type {type(value).__name__}"
     text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[: limit * 2])
     return text if len(text) <= limit else text[: limit - 1] + "…"
@@ -36,13 +36,13 @@ def one_line(text: str, limit: int = 500) -> str:
 
 
 def fold_status(status: str) -> str:
-    """Return a status as Prolific writes it most often: ``awaiting_review`` is ``AWAITING REVIEW``."""
+    """Return a status in Prolific's usual spelling: ``awaiting_review`` becomes ``AWAITING REVIEW``."""
     folded = " ".join(status.upper().replace("_", " ").replace("-", " ").split())
     return "TIMED-OUT" if folded == "TIMED OUT" else folded
 
 
 def is_storable(text: str) -> bool:
-    """Tell whether every database takes a text: it has no NUL and no half of a surrogate pair."""
+    """Tell whether every database can store a text: it has no NUL and no half of a surrogate pair."""
     if "\0" in text:
         return False
     try:
@@ -53,13 +53,13 @@ def is_storable(text: str) -> bool:
 
 
 class Redaction:
-    """Takes out of texts what nobody may read: the API token, in whatever form it comes back, and participants' ids.
+    """Hides secrets in texts: the API token, in every form in which it may come back, and participants' ids.
 
-    :param secrets: Texts of which no form may be shown: as they are, in another case, quoted or escaped for a URL,
-        HTML or JSON, in hexadecimal digits or in base64, torn apart by punctuation, or backwards; nor a part of
-        ``PART_LENGTH`` letters and digits. Shorter ones than ``MIN_SECRET_LENGTH`` are left alone: they would hide
-        ordinary words.
-    :param ids: Texts that may not be shown as they are.
+    :param secrets: Texts that are hidden in every form: as they are, in another case, quoted or escaped for a URL,
+        HTML or JSON, in hexadecimal digits or base64, split by punctuation, or reversed. A part of ``PART_LENGTH``
+        letters and digits is hidden, too. Secrets shorter than ``MIN_SECRET_LENGTH`` are ignored: hiding them would
+        hide ordinary words.
+    :param ids: Texts that are hidden only as they are.
     """
 
     MIN_SECRET_LENGTH = 6
@@ -83,7 +83,7 @@ class Redaction:
         )
 
     def __call__(self, text: str) -> str:
-        """Return a text, cut to what anybody could want to read, without what is hidden."""
+        """Return a text without secrets, cut to a readable length."""
         is_cut = len(text) > MAX_SHOWN
         text = text[:MAX_SHOWN]
         for length, hidden in self._hidden.items():
@@ -97,12 +97,12 @@ class Redaction:
             for start in range(len(bare) - length + 1)
         ):
             return "(not shown: it repeats the API token)"
-        # What stands at a cut may be the beginning of something hidden, in a form that is longer.
+        # The end of a text that was cut may be the beginning of a secret in a longer form.
         return text[: -MAX_SHOWN // 8] if is_cut else text
 
 
 def _by_length(texts: Iterable[str]) -> dict[int, set[str]]:
-    """Return texts by their length, to be looked up; longest first, for one may be the beginning of another."""
+    """Group texts by their length; the longest come first, because one may be the beginning of another."""
     by_length: dict[int, set[str]] = {}
     for text in sorted(texts, key=len, reverse=True):
         by_length.setdefault(len(text), set()).add(text)
@@ -110,17 +110,17 @@ def _by_length(texts: Iterable[str]) -> dict[int, set[str]]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Yield the letters and digits that a secret comes down to in the encodings that programs use."""
+    """Yield the letters and digits of a secret in the encodings that programs use."""
     data = secret.encode()
     yield from (_letters(form) for form in (secret, secret[::-1], data.hex()))
-    for lead in range(3):  # what stands before it moves the grid of base64; the ends depend on the neighbours
+    for lead in range(3):  # the text before it shifts the groups of base64; both ends depend on the text around it
         encoded = base64.b64encode(b"\0" * lead + data)
         yield _letters(encoded[4 if lead else 0 : len(encoded) // 4 * 4 - 4].decode())
 
 
 def _bare(text: str) -> Iterator[str]:
-    """Yield the letters and digits of a text, as it is and with its escapes undone."""
-    for _ in range(3):  # escaped, and escaped again
+    """Yield the letters and digits of a text, as it is and with its escapes decoded."""
+    for _ in range(3):  # a text may be escaped twice
         yield _letters(text)
         undone = html.unescape(unquote(_ESCAPE.sub(lambda match: chr(int(match[1] or match[2], 16)), text)))
         if undone == text:

@@ -1,10 +1,10 @@
-"""Imports whose place differs between Airflow 2.11 and 3.x: the only module that knows of versions.
+"""Imports that differ between Airflow 2.11 and 3.x: the only module that depends on the version.
 
-Parts of Airflow that are not public and are used all the same, because nothing public serves:
+Private parts of Airflow that are used because there is no public alternative:
 
-- ``BaseSensorOperator._get_next_poke_interval``, overridden: a ``Retry-After`` must lengthen a sensor's interval;
+- ``BaseSensorOperator._get_next_poke_interval``, overridden: a ``Retry-After`` must extend the interval of a sensor;
 - ``resume_execution("__fail__", …)`` and the texts of `DEFER_TIMEOUT_REASONS`: how Airflow ends a deferral by itself;
-- ``_orig_start_date`` (2.11): when a sensor in reschedule mode looked first.
+- ``_orig_start_date`` (2.11): the time of the first look of a sensor in reschedule mode.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ else:
         )
 
     def __getattr__(name: str) -> Any:
-        """Import what only triggers need, and what costs a DAG file without them as much as all our modules."""
+        """Import late what only triggers need: it takes as long as all other imports of this package together."""
         if name != "BaseEventTrigger":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from airflow.triggers import base
@@ -63,7 +63,7 @@ else:
         return base.BaseEventTrigger if HAS_EVENT_TRIGGERS else base.BaseTrigger
 
 
-#: What Airflow says to a task whose trigger did not fire in time: 2.11, then 3.x.
+#: The reason that Airflow gives if a trigger did not fire in time: 2.11, then 3.x.
 DEFER_TIMEOUT_REASONS = ("Trigger/execution timeout", "Trigger timeout")
 
 
@@ -77,7 +77,7 @@ def get_xcom(key: str, ti_key: Any) -> Any:
 
 
 def get_variable(key: str) -> str | None:
-    """Return an Airflow Variable's text; ``None`` if there is none, and also if Airflow could not read it."""
+    """Return the text of an Airflow Variable; ``None`` if it does not exist, and also if Airflow cannot read it."""
     try:
         from airflow.sdk import Variable
     except ImportError:  # Airflow 2.11
@@ -88,7 +88,7 @@ def get_variable(key: str) -> str | None:
 
 
 def set_variable(key: str, value: str, description: str) -> None:
-    """Write an Airflow Variable; Airflow 3.0 only logs if it cannot."""
+    """Write an Airflow Variable; if that fails, Airflow 3.0 only logs the error."""
     try:
         from airflow.sdk import Variable
     except ImportError:  # Airflow 2.11
@@ -98,7 +98,7 @@ def set_variable(key: str, value: str, description: str) -> None:
 
 @cache
 def get_stats() -> Any:
-    """Return what takes Airflow's metrics."""
+    """Return Airflow's client for metrics."""
     try:
         from airflow.sdk.observability.stats import Stats
     except ImportError:  # before Airflow 3.2
@@ -107,7 +107,7 @@ def get_stats() -> Any:
 
 
 def first_look_at(context: Context) -> float | None:
-    """Return when this try of a sensor in reschedule mode looked first (seconds since the epoch); before, ``None``."""
+    """Return the time of the first look of this try in reschedule mode (seconds since the epoch), if it has looked."""
     ti: Any = context["ti"]
     try:
         from airflow.sensors.base import _orig_start_date  # type: ignore[import-not-found]

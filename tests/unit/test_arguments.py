@@ -88,7 +88,7 @@ class TestGroup:
 
 @pytest.mark.parametrize("check", [check_id, check_group])
 def test_an_id_of_which_airflow_made_a_number_is_refused_with_the_reason(check):
-    assert "render_template_as_native_obj=True makes numbers of ids" in refused(check, 64e3, "it must be ")
+    assert "render_template_as_native_obj=True turns ids such as" in refused(check, 64e3, "it must be ")
 
 
 class TestFilter:
@@ -186,7 +186,7 @@ class TestParticipantIds:
         ],
     )
     def test_a_wrong_one_is_refused_by_its_position_without_being_shown(self, value, problem):
-        message = refused(check_participant_ids, ["ok", "ok", value], f"it: the one at position 3 {problem}; ")
+        message = refused(check_participant_ids, ["ok", "ok", value], f"it: the value at position 3 {problem}; ")
 
         assert "64a" not in message
 

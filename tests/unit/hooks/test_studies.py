@@ -223,7 +223,7 @@ class TestCreateAndChange:
             hook.update_study("s1", fields)
         assert not api.requests
 
-    @pytest.mark.parametrize(("field", "reason"), [("status", "an action of its own"), ("project_id", "would pay")])
+    @pytest.mark.parametrize(("field", "reason"), [("status", "a separate action"), ("project_id", "would pay")])
     def test_what_prolific_passes_over_in_silence_is_refused(self, api, hook, field, reason):
         with pytest.raises(ProlificValueError, match=reason):
             hook.create_study(self.BODY | {field: "x"})
