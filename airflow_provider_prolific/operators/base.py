@@ -64,7 +64,8 @@ class ProlificOperator(CheckedArguments, BaseOperator):
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
-        """Begin a mapped task; the same is true of its retries."""
+        """Begin a mapped task, with the same rules for its keywords and its retries."""
+        cls.check_keywords(kwargs)
         if not cls.is_repeatable:
             kwargs.setdefault("retries", 0)
         return super().partial(**kwargs)

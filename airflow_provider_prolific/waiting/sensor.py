@@ -98,6 +98,12 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
             )
         self._begin()
 
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Begin a mapped task, with the same rule for its keywords."""
+        cls.check_keywords(kwargs)
+        return super().partial(**kwargs)
+
     if TYPE_CHECKING:
 
         @property

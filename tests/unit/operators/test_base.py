@@ -80,6 +80,8 @@ class TestArguments:
     def test_a_scope_that_is_given_as_a_keyword_is_refused_with_what_to_write(self, operator_class, scope):
         with pytest.raises(ProlificValueError, match=rf'^{scope} is not .* pass filter=\{{"{scope}": …\}} instead$'):
             make(operator_class, **{scope: "64a000000000000000000001"})
+        with pytest.raises(ProlificValueError, match=rf'pass filter=\{{"{scope}": …\}} instead$'):
+            operator_class.partial(task_id="mapped", **{scope: "64a000000000000000000001"})
 
     @each_operator
     def test_all_are_keywords(self, operator_class):

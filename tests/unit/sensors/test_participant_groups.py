@@ -102,6 +102,8 @@ class TestArguments:
     def test_a_scope_that_is_given_as_a_keyword_is_refused_with_what_to_write(self, scope):
         with pytest.raises(ProlificValueError, match=rf'pass filter=\{{"{scope}": …\}} instead$'):
             sensor(**{scope: "64a000000000000000000001"})
+        with pytest.raises(ProlificValueError, match=rf'pass filter=\{{"{scope}": …\}} instead$'):
+            ProlificParticipantGroupSensor.partial(task_id="mapped", **{scope: "64a000000000000000000001"})
 
     @pytest.mark.parametrize(("arguments", "words"), BAD_ARGUMENTS, ids=str)
     def test_a_bad_argument_is_refused_while_the_dag_is_parsed(self, arguments, words):
