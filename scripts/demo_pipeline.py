@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import tempfile
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from demo import print_table
-from local_airflow import ROOT, RealAirflow, stop_in_order, tell_page
+from local_airflow import ROOT, RealAirflow, make_wallet_pool, stop_in_order, tell_page
 from quick_examples import write_quick_examples
 
 from airflow_provider_prolific.emulator import Emulator
@@ -51,7 +50,6 @@ with DAG("bonuses", schedule=None, start_date=datetime(2026, 1, 1), params={{"st
         deferrable=True, poke_interval=5, pool="prolific_wallet", retries=2,
     )
 """
-POOL = {"prolific_wallet": {"slots": 1, "description": "One payment at a time", "include_deferred": False}}
 PROGRESS = re.compile(r"(?:study )?('.*' has \d+ of \d+) .*")
 
 
@@ -68,9 +66,7 @@ def main() -> None:
         (dags / "bonuses.py").write_text(BONUSES)
         with RealAirflow(Path(home), dags, AIRFLOW_CONN_PROLIFIC_DEFAULT=emulator.connection_json()) as airflow:
             tell_page(airflow)
-            pools = Path(home, "pools.json")
-            pools.write_text(json.dumps(POOL))
-            airflow.command("pools", "import", str(pools))
+            make_wallet_pool(airflow)
             print(f"Triggering the DAG {PIPELINE}: from a screener to a main study …", flush=True)
             run(airflow, PIPELINE, CONF)
             rows = [study_row(emulator, name, ceiling) for name, ceiling in STUDIES.items()]

@@ -28,6 +28,11 @@ def stop_in_order() -> None:
         signal.signal(sign, stop)
 
 
+def make_wallet_pool(airflow: RealAirflow) -> None:
+    """Make the pool in which the examples put the tasks that spend money."""
+    airflow.command("pools", "set", "prolific_wallet", "1", "One payment at a time")
+
+
 def tell_page(airflow: RealAirflow) -> None:
     """Print where the page "Recruitment" is, on an Airflow that has it."""
     if not version("apache-airflow").startswith(("2.", "3.0.")):

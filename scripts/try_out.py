@@ -8,18 +8,19 @@ import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from local_airflow import ROOT, RealAirflow, stop_in_order, tell_page
+from local_airflow import ROOT, RealAirflow, make_wallet_pool, stop_in_order, tell_page
 from quick_examples import write_quick_examples
 
 from airflow_provider_prolific.emulator import Emulator
 
 DAG_ID = "recruitment_at_a_glance"
 #: People per second who join a group while a task waits for it; any other group gets one.
-GROWTH = {"Wave 1 completed": 0.3, "Quota: men 18-39": 0.1, "Quota: men 40+": 0}
+GROWTH = {"Wave 1 completed": 0.3, "Quota: men 18-39": 0.1}
+#: What makes groups grow: all waits but the one that stalls.
 WAITED_FOR = """
     SELECT rendered_fields FROM task_instance
     JOIN rendered_task_instance_fields USING (dag_id, run_id, task_id, map_index)
-    WHERE operator LIKE '%Sensor' AND state IN ('running', 'deferred', 'up_for_reschedule')
+    WHERE operator LIKE '%Sensor' AND state IN ('running', 'deferred', 'up_for_reschedule') AND task_id != 'older_men'
 """
 
 
@@ -42,6 +43,7 @@ def main() -> None:
             port = urlsplit(emulator.url).port
             connection = json.loads(emulator.connection_json()) | {"host": "http://127.0.0.1", "port": port}
             airflow.command("connections", "add", "prolific_default", "--conn-json", json.dumps(connection))
+            make_wallet_pool(airflow)
             airflow.trigger(DAG_ID, "first")
             airflow.command("dags", "unpause", DAG_ID)
             print(f"\nAirflow is at {airflow.url} (nobody has to sign in); three tasks wait.")
@@ -98,7 +100,7 @@ class Recruiting:
 
 
 def waited_for(airflow: RealAirflow) -> set[str]:
-    """Return what tasks wait for at this moment: ids and names of groups, ids of studies."""
+    """Return what makes groups and studies grow now: ids and names of groups, ids of studies."""
     found: set[str] = set()
     for (text,) in airflow.query(WAITED_FOR):
         fields = json.loads(text)
