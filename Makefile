@@ -88,8 +88,8 @@ lint: $(VENV)/.ready
 test: lint test-$(NEWEST)
 .PHONY: test
 
-# Most tests wait most of the time, so more of them run at once than there are cores; those of a file one after another.
-ALL_TESTS := -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+# Most tests wait most of the time, so more of them run at once than there are cores; those of a file, or of a group of files, one after another.
+ALL_TESTS := -m pytest --numprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 ## test-2.11       all tests on one Airflow: test-2.11, test-3.0, test-3.1, test-3.2, test-3.3
 # (the emulator's own know nothing of Airflow: they run on the newest only)

@@ -3,10 +3,8 @@
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from importlib.metadata import version
-from pathlib import Path
 
 import pytest
 from quick_examples import write_quick_examples
@@ -15,31 +13,18 @@ from real_airflow import RealAirflow
 from airflow_provider_prolific.emulator import Emulator
 from airflow_provider_prolific.version_compat import HAS_EVENT_TRIGGERS
 
+pytestmark = pytest.mark.xdist_group("restless airflow")
+
 # From 3.3 on Airflow remembers for a watcher what it announced; before, a restarted triggerer announces it once more.
 HAS_ASSET_STORE = version("apache-airflow") >= "3.3"
 EXPECTED_RUNS = 2 if HAS_ASSET_STORE else 3
 
 
-@pytest.fixture(scope="module")
-def airflow(
-    prolific_emulator_process: Emulator, tmp_path_factory: pytest.TempPathFactory, migrated_database: Path
-) -> Iterator[RealAirflow]:
-    folder = tmp_path_factory.mktemp("airflow")
-    dags = folder / "dags"
-    dags.mkdir()
-    settings = {
-        "AIRFLOW_CONN_PROLIFIC_DEFAULT": prolific_emulator_process.connection_json(),
-        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2",  # how soon a file that is added later is found
-        "WAREHOUSE": str(folder / "warehouse.sqlite"),
-    }
-    with RealAirflow(folder / "home", dags, migrated_database=migrated_database, **settings) as airflow:
-        yield airflow
-
-
 @pytest.mark.skipif(not HAS_EVENT_TRIGGERS, reason="event-driven scheduling came with Airflow 3")
 def test_runs_start_once_for_each_milestone_also_across_a_triggerer_restart(
-    prolific_emulator: Emulator, airflow: RealAirflow
+    prolific_emulator: Emulator, restless_airflow: RealAirflow
 ) -> None:
+    airflow = restless_airflow
     group_id = prolific_emulator.group_id("Screened adults")
 
     def set_count(count: int) -> None:

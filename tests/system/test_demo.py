@@ -45,6 +45,7 @@ def test_demo_shows_the_wait_and_its_result() -> None:
     assert re.search(r"Main study for \d\d people of 'Screened adults'", output)
 
 
+@pytest.mark.full
 @pytest.mark.skipif(version("apache-airflow") != NEWEST, reason="make demo-pipeline has the newest Airflow")
 def test_demo_of_the_pipeline_shows_people_approvals_and_money_and_leaves_no_process_behind() -> None:
     demo = start_demo("demo_pipeline")
@@ -76,8 +77,10 @@ def pounds(text: str) -> float:
 
 @pytest.mark.parametrize(
     ("moment", "sign"),
-    [("Triggering the DAG", signal.SIGINT), ("Starting Airflow", signal.SIGTERM)],
-    ids=["interrupted", "terminated while it starts"],
+    [
+        pytest.param("Triggering the DAG", signal.SIGINT, id="interrupted", marks=pytest.mark.full),
+        pytest.param("Starting Airflow", signal.SIGTERM, id="terminated while it starts"),
+    ],
 )
 def test_demo_leaves_no_process_behind(moment: str, sign: int) -> None:
     demo = start_demo()
@@ -118,6 +121,7 @@ def tried_out() -> Iterator[subprocess.Popen[str]]:
     program.communicate(timeout=60)
 
 
+@pytest.mark.full
 @pytest.mark.skipif(version("apache-airflow") != NEWEST, reason="make try has the newest Airflow")
 def test_try_lets_groups_grow_while_a_task_waits_for_them_until_a_signal_ends_it(
     tried_out: subprocess.Popen[str],

@@ -1,17 +1,17 @@
 """Deferred waits through a real scheduler, worker and triggerer."""
 
 import time
-from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
 
 import pytest
 from hostile_waits import DAG_FILE as HOSTILE_DAG
 from hostile_waits import HostileAnswers, check_that_they_harm_nobody
 from real_airflow import AIRFLOW_2, RealAirflow
-from workspaces import Workspaces, listing_of_count
+from workspaces import Workspaces
 
 from airflow_provider_prolific.emulator import Emulator
+
+pytestmark = pytest.mark.xdist_group("airflow")
 
 BEAT = 5  # seconds, as in the DAGs below
 
@@ -50,40 +50,10 @@ with DAG("modes", schedule=None, start_date=datetime(2026, 1, 1), default_args={
 """
 
 
-@pytest.fixture(scope="module")
-def hostile() -> Iterator[HostileAnswers]:
-    with HostileAnswers() as hostile:
-        yield hostile
-
-
-@pytest.fixture(scope="module")
-def gates() -> Iterator[Workspaces]:
-    """Workspaces whose group fills up between the first look at it and the second."""
-    with Workspaces(lambda workspace_id, number: listing_of_count(0 if number == 1 else 50)) as gates:
-        yield gates
-
-
-@pytest.fixture(scope="module")
-def airflow(
-    prolific_emulator_process: Emulator,
-    hostile: HostileAnswers,
-    gates: Workspaces,
-    tmp_path_factory: pytest.TempPathFactory,
-    migrated_database: Path,
-) -> Iterator[RealAirflow]:
-    folder = tmp_path_factory.mktemp("airflow")
-    dags = folder / "dags"
-    dags.mkdir()
-    (dags / "waits.py").write_text(DAGS)
-    (dags / "hostile.py").write_text(HOSTILE_DAG)
-    settings = {
-        "AIRFLOW_CONN_PROLIFIC_DEFAULT": prolific_emulator_process.connection_json(),
-        "AIRFLOW_CONN_HOSTILE": hostile.connection_json(),
-        "AIRFLOW_CONN_GATES": gates.connection_json(),
-        "AIRFLOW__CORE__PARALLELISM": "4",
-    }
-    with RealAirflow(folder / "home", dags, migrated_database=migrated_database, **settings) as airflow:
-        yield airflow
+@pytest.fixture(scope="module", autouse=True)
+def dags(airflow: RealAirflow) -> None:
+    (airflow.dags_folder / "waits.py").write_text(DAGS)
+    (airflow.dags_folder / "hostile.py").write_text(HOSTILE_DAG)
 
 
 def test_waits_end_alike_in_reschedule_and_deferred_mode(prolific_emulator: Emulator, airflow: RealAirflow) -> None:
