@@ -13,26 +13,26 @@ import requests
 from airflow_provider_prolific.exceptions import ProlificResponseError
 from airflow_provider_prolific.text import is_storable, shorten
 
-#: How many characters a name, an id or a key may have, and any other text.
+#: The most characters of a name, an id or a key, and of any other text.
 MAX_NAME_LENGTH = 1_000
 MAX_TEXT_LENGTH = 100_000
-#: Whole numbers beyond 64 bits fit into no database, nor into the messages between Airflow's processes.
+#: Whole numbers beyond 64 bits do not fit into a database, nor into the messages between Airflow's processes.
 MAX_NUMBER = 2**63
 _BLOCK = 64 * 1024
 _STRETCH = MAX_NAME_LENGTH // 2
 
 
 def read_body(response: requests.Response, most: int) -> bytes:
-    """Return an answer's body as it came, or its first ``most + 1`` bytes."""
+    """Return the raw body of an answer, or its first ``most + 1`` bytes."""
     body = bytearray()
-    # Block by block, for each chunk of a block is an object of its own, and a chunk may be a single byte.
+    # Block by block: each chunk of a block becomes a separate object, and a chunk may be a single byte.
     while (left := most + 1 - len(body)) and (part := response.raw.read(min(left, _BLOCK), decode_content=False)):
         body += part
     return bytes(body)
 
 
 def weigh(body: bytes) -> int:
-    """Return about how many bytes of memory the JSON of a body takes: up to 50 times its size, where it is nested."""
+    """Estimate the bytes of memory that the JSON of a body takes: up to 50 times its size, if it is nested."""
     return len(body) + 64 * body.count(b",") + 184 * body.count(b"{") + 88 * body.count(b"[")
 
 
@@ -41,10 +41,10 @@ def parse_body(body: bytes, encoding: str | None, secrets: Collection[str], quot
 
     :param body: The bytes.
     :param encoding: The answer's ``Content-Encoding``.
-    :param secrets: The API token, which no answer may repeat.
-    :param quote: Returns what a message may say of a body.
-    :raises ProlificResponseError: not JSON in UTF-8, or what no database or log takes: a text with a NUL or with half
-        of a surrogate pair, a number beyond 64 bits or without end, a name, id or text that is too long.
+    :param secrets: The API token, which no answer may contain.
+    :param quote: Returns the part of a body that a message may show.
+    :raises ProlificResponseError: not JSON in UTF-8, or a value that databases or logs cannot store: a text with a NUL
+        or with half of a surrogate pair, a number beyond 64 bits or not finite, a name, id or text that is too long.
     """
     if encoding not in (None, "", "identity"):
         raise ProlificResponseError(f"the answer is compressed ({shorten(encoding)}), which was not asked for")
@@ -60,7 +60,7 @@ def parse_body(body: bytes, encoding: str | None, secrets: Collection[str], quot
         if problem := _problem(document, body, secrets):
             raise ProlificResponseError(f"the answer contains {problem}")
         return document
-    # Raised out here, for the error of the JSON reader holds the whole body.
+    # Raised after the ``except`` block, because the error of the JSON reader holds the whole body.
     raise ProlificResponseError("the answer is not JSON" + (f": {reason}" if reason else ""))
 
 
@@ -81,10 +81,10 @@ def _read_int(text: str) -> int:
 
 
 def _problem(document: Any, body: bytes, secrets: Collection[str]) -> str | None:
-    """Return in words what no database, log or error can hold of a document, or ``None``.
+    """Describe the value of a document that databases, logs or errors must not hold; ``None`` if there is none.
 
-    A listing has thousands of texts, so each is looked at only where the bytes give reason to: an escape, or a stretch
-    so long without a quotation mark that it may be a text that is too long.
+    A listing has thousands of texts. They are checked one by one only if the bytes give a reason: an escape, or a
+    stretch without a quotation mark that is long enough for a text that is too long.
     """
     if any(secret.encode() in body for secret in secrets):
         return "the API token"
@@ -92,16 +92,16 @@ def _problem(document: Any, body: bytes, secrets: Collection[str]) -> str | None
         for key, text in _texts(document):
             most = MAX_NAME_LENGTH if key.removesuffix("s").endswith(("id", "name")) else MAX_TEXT_LENGTH
             if len(text) > most:
-                return f"a text of {len(text):,} characters where {most:,} are the limit"
+                return f"a text of {len(text):,} characters (the limit is {most:,})"
             if not is_storable(text):
-                return "a text that no database takes (a NUL, or half of a surrogate pair)"
+                return "a text that databases cannot store (a NUL, or half of a surrogate pair)"
             if any(secret in text for secret in secrets):
                 return "the API token"
     return None
 
 
 def _texts(document: Any) -> Iterator[tuple[str, str]]:
-    """Yield every text of a document with its key, and every key as a name; it neither recurses nor copies."""
+    """Yield every text of a document with its key, and every key as a name, without recursion and without copies."""
     levels: list[Iterator[tuple[str, Any]]] = [iter([("", document)])]
     while levels:
         for key, value in levels[-1]:

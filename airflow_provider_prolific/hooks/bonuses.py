@@ -26,7 +26,7 @@ class BonusPayment(TypedDict):
 
 
 class BonusEndpoints:
-    """What the hook does with bonuses."""
+    """The hook's methods for bonuses."""
 
     @property
     def _client(self) -> Client:
@@ -36,9 +36,8 @@ class BonusEndpoints:
         """Set up a batch of bonuses; nothing is paid until :meth:`pay_bonus_payment` is called with its id.
 
         :param study_id: The study.
-        :param amounts: What each person is paid on top, in whole units of the currency, by submission id (or by
-            participant id, where a person has one submission): ``{"<submission id>": "4.25"}``. At most 200 are
-            advised.
+        :param amounts: The bonus of each person, in whole units of the currency, by submission id (or by participant
+            id, if the person has a single submission): ``{"<submission id>": "4.25"}``. Prolific advises at most 200.
         :return: The batch: ``id``, and in hundredths ``amount`` (the sum), ``fees``, ``vat`` and ``total_amount``.
         :raises ProlificValueError: not an id, no amounts, an amount that is not text, or nothing to pay.
         :raises ProlificApiError: the API refuses (400: an id that it does not know in this study).
@@ -47,7 +46,7 @@ class BonusEndpoints:
         """
         checked = check_amounts(amounts, "amounts")
         if not checked or not all(checked.values()):
-            raise ProlificValueError("amounts must have at least one id, and no amount of nothing")
+            raise ProlificValueError("amounts must have at least one id, and no amount of zero")
         body = {
             "study_id": check_id(study_id, "study_id"),
             "csv_bonuses": "\n".join(f"{each},{amount:.2f}" for each, amount in checked.items()),
@@ -73,8 +72,8 @@ class BonusEndpoints:
         """Pay a batch of bonuses; paying it again pays everyone again.
 
         It is repeated only if Prolific cannot have acted. A success means that the payment was accepted: the bonuses
-        are seen in the submissions' ``bonus_payments`` some minutes later. After an unclear answer nothing but they
-        tell whether it was.
+        appear in the submissions' ``bonus_payments`` some minutes later. After an unclear answer, only these show
+        whether it was accepted.
 
         :param bonus_payment_id: The batch's id.
         :raises ProlificValueError: not an id.

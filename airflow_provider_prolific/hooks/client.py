@@ -1,7 +1,6 @@
-"""One request to Prolific and its answer: token, limits, repeats, pages. It knows no endpoint.
+"""One request to Prolific and its answer: token, limits, repeats, pages. It does not know any endpoint.
 
-Every failure leaves as a :class:`.ProlificError` through one place, ``Client._attempt``, which takes the token out of
-it.
+Every failure becomes a :class:`.ProlificError` in one place, ``Client._attempt``, which removes the token from it.
 """
 
 from __future__ import annotations
@@ -42,16 +41,16 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Limits:
-    """What a call may take, whatever the server sends.
+    """The limits of a call, whatever the server sends.
 
-    :param attempt_seconds: For one request and its whole answer.
-    :param connect_seconds: For the connection alone, its TLS handshake included.
-    :param body_bytes: For one answer.
-    :param memory_bytes: For what its JSON becomes, of all pages of a listing together.
-    :param listing_rows: For all pages of a listing.
-    :param listing_seconds: The same.
-    :param rate_limit_seconds: How long a rate limit, or a pause that the API asks for, is waited out.
-    :param outage_seconds: How long other temporary errors are waited out.
+    :param attempt_seconds: The time of one request and its whole answer.
+    :param connect_seconds: The time of the connection alone, including its TLS handshake.
+    :param body_bytes: The size of one answer.
+    :param memory_bytes: The memory of the parsed JSON, for all pages of a listing together.
+    :param listing_rows: The rows of all pages of a listing.
+    :param listing_seconds: The time of all pages of a listing.
+    :param rate_limit_seconds: How long to wait out a rate limit, or a pause that the API asks for.
+    :param outage_seconds: How long to wait out other temporary errors.
     """
 
     attempt_seconds: float = 60
@@ -66,7 +65,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class _Call(Generic[_T]):
-    """One call, as it is sent once or several times."""
+    """One call, which may be sent several times."""
 
     name: str
     request: dict[str, Any]
@@ -77,18 +76,18 @@ class _Call(Generic[_T]):
     weighed: Callable[[int], None]
 
     def quote(self, body: bytes) -> str:
-        """Return what an error may say of the body of a success."""
+        """Return the part of a success's body that an error may show."""
         return "" if self.personal else describe_body(body, self.hide)
 
 
 class Client:
-    """Speaks HTTP to the server of a connection. It may be used by several threads.
+    """Speaks HTTP to the server of a connection. Several threads may use it.
 
-    :param settings: What the connection says.
-    :param transport: What keeps the connections; ``close`` leaves it to its owner.
-    :param limits: What a call may take.
+    :param settings: The settings of the connection.
+    :param transport: Keeps the HTTP connections; its owner closes it.
+    :param limits: The limits of a call.
     :param max_retries: How often a failed call is repeated at most, within the limits; ``None`` for no other limit.
-    :param log: Where a pause before a repetition is told.
+    :param log: The log for pauses before a repetition.
     """
 
     def __init__(
@@ -119,20 +118,20 @@ class Client:
         limits: Limits | None = None,
         weighed: Callable[[int], None] = lambda _: None,
     ) -> _T:
-        """Call an endpoint, and repeat the call as long as that is safe, promising and not too long.
+        """Call an endpoint, and repeat the call while that is safe, may help, and is within the limits.
 
         :param method: The HTTP method.
         :param endpoint: The path, with its trailing slash.
-        :param read: Takes the answer's JSON (``None`` for an empty body) and returns what is in it, or raises
-            :class:`.ProlificResponseError` where it cannot be right. ``None`` where a success says all, whatever its
-            body: the result is ``None``.
+        :param read: Takes the answer's JSON (``None`` for an empty body) and returns the result, or raises
+            :class:`.ProlificResponseError` if the answer cannot be right. With ``None`` instead, the body of a success
+            is not read, and the result is ``None``.
         :param params: Query parameters; booleans are sent as ``true`` and ``false``, ``None`` is left out.
         :param json: What to send as the JSON body.
         :param repeatable: Whether the call may be sent again although the server may have acted already.
         :param personal: Whether the answer may hold participants' ids, so that no error quotes it.
-        :param hidden_ids: Participants' ids that are sent, which no error shows.
-        :param limits: What the call may take, if not what the client's calls may.
-        :param weighed: Is told about how many bytes of memory the answer takes.
+        :param hidden_ids: Participants' ids in the request, which no error shows.
+        :param limits: The limits of this call, if they differ from those of the client.
+        :param weighed: Called with the estimated bytes of memory that the answer takes.
         :raises ProlificError: the last failure.
         """
         method = method.upper()
@@ -180,16 +179,16 @@ class Client:
         """Return all rows of a listing, each once: every page, never a part of them.
 
         :param endpoint: The path, with its trailing slash.
-        :param what: What the rows are, for messages.
+        :param what: The rows' name in the plural, for messages.
         :param read_row: Checks a row and returns it with its id.
-        :param params: Query parameters beside those of the paging.
+        :param params: Query parameters, in addition to those of the paging.
         :param personal: Whether the rows may hold participants' ids, so that no error quotes them.
-        :param paging: How the server is asked for a page.
-        :raises ProlificResponseError: the answer cannot be right, a part only came, or it is too much.
+        :param paging: Returns the query parameters of a page.
+        :raises ProlificResponseError: the answer cannot be right, is incomplete, or exceeds the limits.
         """
         listing = Listing(self.call, endpoint, what, read_row, params or {}, personal, paging, self._limits)
         rows, promised = listing.read()
-        if promised:  # a row that went meanwhile moves the pages: a second look tells
+        if promised:  # a row may have been deleted meanwhile, which shifts the pages: look a second time
             rows = []  # there is no memory for both
             rows, promised = listing.read()
         if promised:
@@ -202,10 +201,9 @@ class Client:
     # -- one attempt ------------------------------------------------------------------------------------------
 
     def _attempt(self, call: _Call[_T]) -> _T | ProlificError:
-        """Send a request once; return what its answer says, or the error.
+        """Send a request once; return the result, or the error.
 
-        The error is returned, not raised: it shall not carry the exceptions of requests along, whose requests hold
-        the token.
+        The error is returned, not raised, so that it does not carry exceptions of ``requests``: they hold the token.
         """
         try:
             return self._send(call)
@@ -219,7 +217,7 @@ class Client:
 
     def _send(self, call: _Call[_T]) -> _T:
         limits = call.limits
-        # The listing that a page belongs to may have left less than an attempt may take.
+        # The listing of a page may have less time left than an attempt may take.
         timeout = Timeout(total=limits.attempt_seconds, connect=min(limits.connect_seconds, limits.attempt_seconds))
         with self.session.request(
             **call.request,
@@ -245,7 +243,7 @@ class Client:
                 if len(body) > limits.body_bytes:
                     raise ProlificResponseError(f"the answer is larger than {limits.body_bytes / 2**20:g} MiB")
                 if (weight := weigh(body)) > limits.memory_bytes:
-                    raise ProlificResponseError("the answer has more values than the memory for it may hold")
+                    raise ProlificResponseError("the answer has too many values for the memory that it may take")
                 encoding = response.headers.get("Content-Encoding")
                 result = call.read(parse_body(body, encoding, call.hide.secrets, call.quote))
             except ProlificResponseError as error:
@@ -256,7 +254,10 @@ class Client:
 
 
 def _read_error_body(response: requests.Response) -> bytes:
-    """Return the beginning of an error's body, or nothing: the status says enough. A redirect's is not read."""
+    """Return the beginning of an error's body, or nothing if that fails: the status says enough.
+
+    The body of a redirect is not read.
+    """
     if response.status_code < 400:
         return b""
     try:
@@ -277,7 +278,7 @@ def _read_retry_after(header: str | None) -> float | None:
 
 
 def _check_endpoint(endpoint: str) -> str:
-    """Refuse what is not a plain path, so that no id and no typing error can reach another endpoint or host."""
+    """Refuse anything but a plain path, so that no id and no typing error can reach another endpoint or host."""
     if (
         not isinstance(endpoint, str)
         or not endpoint.startswith("/")

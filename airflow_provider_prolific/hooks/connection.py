@@ -1,4 +1,4 @@
-"""What a connection of type ``prolific`` says: read, checked, and refused in the words of its form."""
+"""The settings in a connection of type ``prolific``. Errors use the words of the connection form."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from airflow_provider_prolific.exceptions import ProlificValueError
 from airflow_provider_prolific.text import shorten
 
 DEFAULT_HOST = "https://api.prolific.com"
-#: What the form calls the scopes.
+#: The labels of the scopes in the form.
 SCOPE_LABELS = {"workspace_id": "Workspace ID", "project_id": "Project ID"}
 
 
 @dataclass(frozen=True)
 class ConnectionSettings:
-    """What a connection says, checked."""
+    """The settings of a connection, checked."""
 
     conn_id: str
     base_url: str
     token: str = field(repr=False)
     scopes: dict[str, str | None]
-    #: Keys of the extra fields that mean nothing here, as most mistyped ones.
+    #: Keys of the extra fields that have no meaning here, such as misspelt ones.
     unknown_keys: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, connection: Any) -> ConnectionSettings:
-        """Return what an Airflow connection says.
+        """Read and check an Airflow connection.
 
         :raises ProlificValueError: it cannot be used; the message names it, and says what to do.
         """
@@ -70,7 +70,7 @@ class ConnectionSettings:
         )
 
     def describe_unknown_keys(self) -> str:
-        """Return in words which keys of the extra fields mean nothing."""
+        """Describe the keys of the extra fields that have no meaning."""
         keys = shorten(", ".join(self.unknown_keys), 60)
         return f"its Extra Fields have the unknown key {keys}: the known ones are {' and '.join(SCOPES)}"
 
@@ -83,7 +83,7 @@ class ConnectionSettings:
         if workspace_id is None:
             raise ProlificValueError(
                 "no workspace: pass workspace_id, or set Workspace ID in the Extra Fields of connection "
-                f"{self.conn_id!r} (Prolific's documents know workspaces and organisations as owners of new groups)"
+                f"{self.conn_id!r} (in Prolific's documents, only a workspace or an organisation can own a new group)"
             )
         return workspace_id
 
@@ -91,7 +91,7 @@ class ConnectionSettings:
 def _read_extra(connection: Any, where: str) -> dict[str, Any]:
     try:
         extra = connection.extra_dejson
-    except ValueError:  # Airflow raises what its JSON reader does, with the text in it
+    except ValueError:  # the error of Airflow's JSON reader, which contains the text
         extra = None
     if not isinstance(extra, dict):
         raise ProlificValueError(f"{where}: Extra Fields must be a JSON object with workspace_id or project_id")
@@ -113,7 +113,7 @@ def _read_token(connection: Any, where: str) -> str:
 
 
 def _read_base_url(connection: Any, where: str) -> str:
-    """Return ``scheme://host[:port]``. No message shows the field: it may be a token that went into the wrong one."""
+    """Return ``scheme://host[:port]``. No message shows the field, because it may hold the token by mistake."""
     host = (connection.host or "").strip() or DEFAULT_HOST
     text = host if "://" in host else f"https://{host}"
     try:
@@ -129,12 +129,12 @@ def _read_base_url(connection: Any, where: str) -> str:
     if not is_usable or parts.scheme not in ("https", "http"):
         raise ProlificValueError(
             f"{where}: Base URL must be an address like {DEFAULT_HOST}, without user name, path or query. Leave it "
-            "empty for Prolific. The token belongs into the field API token"
+            "empty for Prolific. The token belongs in the field API token"
         )
     if parts.scheme == "http" and not _is_loopback(name):
         raise ProlificValueError(
-            f"{where}: Base URL must begin with https://, for http:// would send the token in clear text to another "
-            "machine"
+            f"{where}: Base URL must begin with https://, because http:// would send the token in clear text to "
+            "another machine"
         )
     if port and connection.port and port != connection.port:
         raise ProlificValueError(
@@ -147,7 +147,7 @@ def _read_base_url(connection: Any, where: str) -> str:
 
 
 def _is_host_name(name: str, *, with_dot: bool) -> bool:
-    """Tell whether a text is the name of a host; without ``https://`` before it, only a dot tells it from a token."""
+    """Tell whether a text is a host name; without ``https://`` before it, only a dot distinguishes it from a token."""
     labels = name.removesuffix(".").split(".")
     return (name == "localhost" or len(labels) > with_dot) and all(
         re.fullmatch(r"(?!-)[a-z0-9-]{1,63}(?<!-)", label) for label in labels

@@ -1,4 +1,4 @@
-"""Requests that brought no answer, as errors in words."""
+"""The errors of requests without an answer."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from airflow_provider_prolific.text import Redaction, one_line
 
 
 def error_without_answer(call: str, error: Exception, base_url: str) -> ProlificConnectionError:
-    """Return the error for a request that brought no answer.
+    """Return the error for a request without an answer.
 
-    It does not show the host, which may be a token that went into the wrong field.
+    It does not show the host, because the field may hold the token by mistake.
 
     :param call: Method and path.
-    :param error: What was raised instead.
+    :param error: The exception that was raised instead.
     :param base_url: The address of the server.
     """
     chain = list(_chain(error))
@@ -35,21 +35,21 @@ def error_without_answer(call: str, error: Exception, base_url: str) -> Prolific
     said = hide(one_line(str(root) or repr(root), 300))
     if any(isinstance(link, ssl.SSLCertVerificationError) for link in chain):
         reason = hide(one_line(getattr(root, "verify_message", "") or str(root), 200))
-        advice = "if a proxy of yours replaces certificates, name its CA file in the variable REQUESTS_CA_BUNDLE"
+        advice = "if your proxy replaces certificates, set the variable REQUESTS_CA_BUNDLE to its CA file"
         return _permanent(call, f"the certificate of the server was refused: {reason}", advice)
     if isinstance(root, OSError) and (
         "CA certificate bundle" in str(root) or any(getattr(link, "library", None) == "X509" for link in chain)
     ):
         return _permanent(call, said, "correct the variable REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE")
     if isinstance(error, (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL)):
-        return _permanent(call, said, "look at the proxy variables of the environment")
+        return _permanent(call, said, "check the proxy variables of the environment")
     has_not_connected = any(isinstance(link, (NewConnectionError, ConnectTimeoutError, ProxyError)) for link in chain)
     if any(isinstance(link, NameResolutionError) for link in chain):
         said = "the host name in the Base URL was not found"
     elif has_not_connected:
         said = said.rpartition("] ")[2]
     elif any(isinstance(link, (ReadTimeoutError, TimeoutError)) for link in chain):
-        said = "it did not come, or not to its end, within the time limit"
+        said = "it was not complete within the time limit"
     if not has_not_connected:
         return ProlificConnectionError(f"no answer from Prolific: {said} ({call})")
     if base_url != DEFAULT_HOST:
@@ -62,7 +62,7 @@ def _permanent(call: str, reason: str, advice: str) -> ProlificConnectionError:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what lies under it, through what requests and urllib3 wrap around each other."""
+    """Yield an error and its causes, however ``requests`` and ``urllib3`` have wrapped them."""
     for _ in range(20):
         if error is None:
             return

@@ -18,12 +18,12 @@ _T = TypeVar("_T")
 
 
 def by_offset(offset: int, number: int) -> dict[str, int]:  # noqa: ARG001
-    """Return how to ask for a page by the number of rows before it."""
+    """Return the query parameters of a page, by the number of rows before it."""
     return {"limit": PAGE_SIZE, "offset": offset}
 
 
 def by_page(offset: int, number: int) -> dict[str, int]:  # noqa: ARG001
-    """Return how to ask for a page by its own number."""
+    """Return the query parameters of a page, by its number."""
     return {"page": number, "page_size": PAGE_SIZE // 2}
 
 
@@ -52,7 +52,7 @@ class Listing(Generic[_T]):
         self._ends_at = time.monotonic() + limits.listing_seconds
 
     def read(self) -> tuple[list[_T], str | None]:
-        """Return the rows of all pages, and in words what was promised beyond them, if anything."""
+        """Return the rows of all pages, and how many rows were promised if some of them are missing."""
         rows: dict[str, _T] = {}
         self._memory_left = self._limits.memory_bytes
         number = promised = 0
@@ -63,12 +63,12 @@ class Listing(Generic[_T]):
             rows |= new_rows
             if len(rows) > self._limits.listing_rows:
                 raise self._too_much(f"{self._limits.listing_rows:,} rows", len(rows))
-            # Where the total falls, a row went, and others moved to a page that had been read already.
+            # If the total falls, a row was deleted, and others moved to a page that had been read already.
             promised = max(promised, page.total or 0)
             is_short = len(rows) < promised
             if brings_new and (page.has_next or (page.has_next is None and (is_short or not promised))):
                 continue
-            if page.has_next and page.rows:  # the same rows again, and still more to come
+            if page.has_next and page.rows:  # the same rows again, although more are promised
                 return list(rows.values()), "more"
             return list(rows.values()), str(promised) if is_short else None
 
@@ -102,7 +102,7 @@ class Listing(Generic[_T]):
             )
             return page_and_rows
         except ProlificApiError as error:
-            if error.status_code == 404 and known:  # some servers answer so behind the last page
+            if error.status_code == 404 and known:  # some servers answer like this after the last page
                 return Page([], None, False), {}
             raise
 
@@ -114,12 +114,12 @@ class Listing(Generic[_T]):
 
 
 class Page(NamedTuple):
-    """A page of a listing: its rows, still to be read, and what the metadata says."""
+    """A page of a listing: its rows, which are not checked yet, and its metadata."""
 
     rows: list[Any]
-    #: How many rows there are in all; ``None`` if the metadata is silent.
+    #: How many rows there are in all; ``None`` if the metadata does not say.
     total: int | None
-    #: Whether there is a next page; ``None`` if the metadata is silent.
+    #: Whether there is a next page; ``None`` if the metadata does not say.
     has_next: bool | None
 
 
@@ -127,7 +127,7 @@ def read_page(document: Any, quote: Callable[[Any], str]) -> Page:
     """Return a page of a listing.
 
     :param document: The answer's JSON.
-    :param quote: Returns what a message may say of the answer.
+    :param quote: Returns the part of the answer that a message may show.
     :raises ProlificResponseError: the results are not a list, or a count is not a whole number.
     """
     rows = document.get("results") if isinstance(document, dict) else None

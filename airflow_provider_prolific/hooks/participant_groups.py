@@ -67,10 +67,10 @@ class ParticipantGroupMembership(TypedDict, total=False):
 
 
 class ParticipantGroupEndpoints:
-    """What the hook does with participant groups.
+    """The hook's methods for participant groups.
 
-    A bad argument is a :class:`.ProlificValueError`, before anything is sent; what the API refuses is a
-    :class:`.ProlificApiError`; an answer that cannot be right, or is a part only, a :class:`.ProlificResponseError`.
+    They raise :class:`.ProlificValueError` for a bad argument, before anything is sent, :class:`.ProlificApiError` if
+    the API refuses, and :class:`.ProlificResponseError` for an answer that cannot be right or is incomplete.
     """
 
     @property
@@ -84,7 +84,7 @@ class ParticipantGroupEndpoints:
 
         :param filter: ``{"workspace_id": …}`` or ``{"project_id": …}``; without it the connection's default scope.
         :param active: ``True`` for live groups, ``False`` for deleted ones, ``None`` for both.
-        :raises ProlificResponseError: other groups than asked for came.
+        :raises ProlificResponseError: groups of another scope came.
 
         API: https://docs.prolific.com/api-reference/participant-groups/get-participant-groups
         """
@@ -106,7 +106,7 @@ class ParticipantGroupEndpoints:
             return group["id"], group
 
         groups = self._client.list(GROUPS_ENDPOINT, "participant groups", read_row, params)
-        # The server was asked for the right ones already; what is returned does not depend on its obeying.
+        # The server was asked to filter them; this does not rely on it.
         return [group for group in groups if active is None or bool(group.get("is_deleted")) is not active]
 
     def get_participant_group(self, participant_group_id: str) -> ParticipantGroup:
@@ -129,15 +129,16 @@ class ParticipantGroupEndpoints:
     ) -> ParticipantGroup:
         """Create a participant group and return it.
 
-        Prolific lets several groups have one name, so creating again makes another group: the call is never repeated
-        where its outcome is unknown. Look for the name in :meth:`list_participant_groups` before you call it again.
+        Prolific allows several groups with the same name, so a second call creates a second group. The call is never
+        repeated if its outcome is unknown: look for the name in :meth:`list_participant_groups` before you call it
+        again.
 
         :param name: The group's name.
         :param workspace_id: The workspace that it belongs to; without it (and without an organisation) the
             connection's default workspace.
         :param organisation_id: Or the organisation that it belongs to.
         :param description: What the group is for; without it the name is sent.
-        :param participant_ids: Its first members, all in this one request; :meth:`add_participants` takes many.
+        :param participant_ids: Its first members, all in one request; for many use :meth:`add_participants`.
         :raises ProlificValueError: there is no workspace.
         :raises ProlificApiError: the API refuses (400 with ``error_code`` 140003: it does not know a participant).
         :raises ProlificError: the outcome is unknown if ``may_have_acted`` is true: the group may have been created.
@@ -172,11 +173,11 @@ class ParticipantGroupEndpoints:
     ) -> ParticipantGroup:
         """Rename a participant group, or replace its members, and return it.
 
-        ``participant_ids`` **replaces all members**, and removes people whom a study adds at the same time: prefer
-        :meth:`add_participants` and :meth:`remove_participants`.
+        ``participant_ids`` **replaces all members**, and also removes people that a study adds at the same time:
+        prefer :meth:`add_participants` and :meth:`remove_participants`.
 
         :param participant_group_id: The group's id.
-        :param name: Its new name; ``None`` leaves it.
+        :param name: Its new name; ``None`` keeps the name.
         :param participant_ids: The new list of members; all others are removed. ``None`` changes no members.
 
         API: https://docs.prolific.com/api-reference/participant-groups/update-participant-group
@@ -194,7 +195,7 @@ class ParticipantGroupEndpoints:
             _group_endpoint(participant_group_id),
             lambda answer: None if answer is None else _read_group(answer),
             json=body,
-            # Replacing the members a second time would remove those who joined between the two.
+            # Replacing the members a second time would remove those that joined between the two requests.
             repeatable=participant_ids is None,
             personal=participant_ids is not None,
             hidden_ids=ids,
@@ -206,7 +207,7 @@ class ParticipantGroupEndpoints:
 
         :param participant_group_id: The group's id.
         :raises ProlificApiError: the API refuses (404: no such group, no access, or deleted already).
-        :raises ProlificError: there was no answer: ``is_deleted`` of :meth:`get_participant_group` tells.
+        :raises ProlificError: there was no answer; ``is_deleted`` of :meth:`get_participant_group` shows the outcome.
 
         API: https://docs.prolific.com/api-reference/participant-groups/delete-participant-group
         """
@@ -216,7 +217,7 @@ class ParticipantGroupEndpoints:
         """Return all members of a participant group, each once: never a part of them.
 
         :param participant_group_id: The group's id.
-        :return: ``{"participant_id", "datetime_created"}`` each; the time is ISO 8601 in UTC, with a fraction or not.
+        :return: ``{"participant_id", "datetime_created"}`` each; the time is ISO 8601 in UTC, maybe with a fraction.
         :raises ProlificApiError: the API refuses (404: no such group, or no access to its workspace).
 
         API: https://docs.prolific.com/api-reference/participant-groups/get-participant-group-participants
@@ -233,13 +234,13 @@ class ParticipantGroupEndpoints:
     def add_participants(self, participant_group_id: str, participant_ids: Iterable[str]) -> None:
         """Add participants to a group; existing members are kept.
 
-        Sent in chunks of 500, one after the other. Adding again changes nothing, so a call that failed half-way can
-        simply be made again. Being added may open a live, paid study to a participant.
+        They are sent in chunks of 500, one after the other. Adding existing members changes nothing, so you can simply
+        repeat a call that failed half-way. Adding a participant may give access to a live, paid study.
 
         :param participant_group_id: The group's id.
-        :param participant_ids: Whom to add; duplicates count once, and an empty list sends nothing.
-        :raises ProlificError: a chunk failed: which (counted without duplicates), and how many had been added before
-            it. A 400 with ``error_code`` 140003 means that Prolific does not know one of its participants.
+        :param participant_ids: The participants; duplicates count once, and an empty list sends nothing.
+        :raises ProlificError: a chunk failed; the message says which one (counted without duplicates), and how many
+            were added before it. A 400 with ``error_code`` 140003: Prolific does not know one of its participants.
 
         API: https://docs.prolific.com/api-reference/participant-groups/add-to-participant-group
         """
@@ -248,11 +249,11 @@ class ParticipantGroupEndpoints:
     def remove_participants(self, participant_group_id: str, participant_ids: Iterable[str]) -> None:
         """Remove participants from a group; ids that are not members are ignored.
 
-        Sent, repeated and refused as by :meth:`add_participants`. Being removed may close a live, paid study to a
-        participant.
+        Chunks, repetition and errors are those of :meth:`add_participants`. Removing a participant may end the access
+        to a live, paid study.
 
         :param participant_group_id: The group's id.
-        :param participant_ids: Whom to remove; duplicates count once, and an empty list sends nothing.
+        :param participant_ids: The participants; duplicates count once, and an empty list sends nothing.
 
         API: https://docs.prolific.com/api-reference/participant-groups/remove-from-participant-group
         """
@@ -286,8 +287,8 @@ class ParticipantGroupEndpoints:
     def message_participant_group(self, participant_group_id: str, body: str, study_id: str | None = None) -> None:
         """Send a message to all members of a group.
 
-        Sending again sends it twice, so the call is never repeated where its outcome is unknown; the error says then
-        that the message may have been sent.
+        A second call sends the message again, so the call is never repeated if its outcome is unknown; the error then
+        says that the message may have been sent.
 
         :param participant_group_id: The group's id.
         :param body: The message.
@@ -308,14 +309,14 @@ class ParticipantGroupEndpoints:
             if error.may_have_acted:
                 _put_before(
                     error,
-                    "the message may have been sent; look into the group's messages in Prolific before you run this "
+                    "the message may have been sent; look at the group's messages in Prolific before you run this "
                     "again",
                 )
             raise
 
 
 def _read_group(row: Any) -> ParticipantGroup:
-    """Return a row as a participant group; what else than id and name is needed, whoever needs it looks for."""
+    """Return a row as a participant group; callers check the fields that they need besides ``id`` and ``name``."""
     if isinstance(row, dict) and isinstance(row.get("id"), str) and row["id"] and isinstance(row.get("name"), str):
         group: ParticipantGroup = row  # type: ignore[assignment]
         return group
@@ -323,7 +324,7 @@ def _read_group(row: Any) -> ParticipantGroup:
 
 
 def _ignore(answer: Any) -> None:
-    """Take any answer: the status says enough."""
+    """Accept any JSON: the status says enough."""
 
 
 def _group_endpoint(participant_group_id: str) -> str:
@@ -335,5 +336,5 @@ def _participants_endpoint(participant_group_id: str) -> str:
 
 
 def _put_before(error: ProlificError, words: str) -> None:
-    """Let an error begin with these words; its type and its fields stay."""
+    """Put words before the message of an error; its type and its attributes stay the same."""
     error.args = (f"{words}: {error}",)

@@ -1,4 +1,4 @@
-"""The hook: a connection, and the endpoints of every resource put together."""
+"""The hook: a connection, and the endpoints of all resources together."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from airflow_provider_prolific.exceptions import (
     ProlificApiError,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     import requests
 
 
-#: How long a connection test may list groups, in seconds: somebody is waiting.
+#: How long a connection test may list groups, in seconds: a person is waiting.
 TEST_LISTING_SECONDS = 30
 
 
@@ -45,15 +46,14 @@ class ProlificHook(ParticipantGroupEndpoints, StudyEndpoints, SubmissionEndpoint
             groups = hook.list_participant_groups({"workspace_id": "64a000000000000000000001"})
 
     The connection is read when the first call is made. Calls that are safe to repeat are repeated after a temporary
-    error, with growing pauses or as the API asks: for up to five minutes after a rate limit, else for about a minute.
-    Others are repeated only if Prolific cannot have acted. A hook may be used by several threads.
+    error, with growing pauses or as the API asks: for up to five minutes after a rate limit, otherwise for about a
+    minute. Other calls are repeated only if Prolific cannot have acted. Several threads may use a hook.
 
     :param prolific_conn_id: The :ref:`Prolific connection <howto/connection:prolific>`: API token in the password
         field, base URL in the host field, default scope in the extra fields.
     :param max_retries: How often a failed call is repeated at most; ``0`` for callers that poll.
-    :param limits: What a call may take; the default suits Prolific.
-    :param transport: What keeps the connections to the server, for callers that keep them longer than a hook; without
-        it they end with :meth:`close`.
+    :param limits: The limits of a call; the default suits Prolific.
+    :param transport: Keeps the HTTP connections open longer than one hook; without it, :meth:`close` closes them.
 
     API: https://docs.prolific.com/api-reference
     """
@@ -102,13 +102,13 @@ class ProlificHook(ParticipantGroupEndpoints, StudyEndpoints, SubmissionEndpoint
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Return how the connection form shows the standard fields (asked for by Airflow before 3.2)."""
+        """Return how the connection form shows the standard fields (used by Airflow before 3.2)."""
         behaviour = get_provider_info()["connection-types"][0]["ui-field-behaviour"]
         return {key.replace("-", "_"): value for key, value in behaviour.items()}
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Return the connection form's own fields (asked for by Airflow before 3.2)."""
+        """Return the connection form's own fields (used by Airflow before 3.2)."""
         from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
         from flask_babel import lazy_gettext
         from wtforms import StringField
@@ -185,16 +185,16 @@ class ProlificHook(ParticipantGroupEndpoints, StudyEndpoints, SubmissionEndpoint
         """Tell whose token it is and how many groups the default scope has, or why the connection does not work."""
         limits = replace(self.limits, listing_seconds=min(self.limits.listing_seconds, TEST_LISTING_SECONDS))
         try:
-            with ProlificHook(self.prolific_conn_id, max_retries=0, limits=limits) as hook:  # somebody is waiting
+            with ProlificHook(self.prolific_conn_id, max_retries=0, limits=limits) as hook:  # a person is waiting
                 return True, hook._describe()
         except ProlificError as error:
-            # Airflow's UI tests under an id of its own making, which would say nothing to people.
+            # Airflow's UI tests the connection under a generated id, which means nothing to people.
             return False, str(error).replace(f"connection {self.prolific_conn_id!r}", "this connection")
 
     def _describe(self) -> str:
-        """Return what the connection leads to.
+        """Describe the account and the default scope of the connection.
 
-        :raises ProlificError: it does not work, or a key of its extra fields is not known.
+        :raises ProlificError: it does not work, or a key of its extra fields is unknown.
         """
         user = self.get_user()
         settings = self._client.settings
@@ -206,6 +206,8 @@ class ProlificHook(ParticipantGroupEndpoints, StudyEndpoints, SubmissionEndpoint
         key, scope_id = settings.default_scope()
         try:
             count = len(self.list_participant_groups())
+            if count == 0:  # whether the API refuses the groups of an unknown scope is not documented
+                self._client.call("GET", f"/api/v1/{key.removesuffix('_id')}s/{quote(scope_id, safe='')}/", None)
         except ProlificApiError as error:
             if not error.transient:
                 error.args = (f"check {SCOPE_LABELS[key]} {scope_id}: {error}",)

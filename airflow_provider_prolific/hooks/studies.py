@@ -16,12 +16,12 @@ STUDIES_ENDPOINT = "/api/v1/studies/"
 
 check_action = one_of("PUBLISH", "PAUSE", "START", "STOP")
 
-#: Whole numbers, which the API documents as numbers with a fraction.
+#: Whole numbers that the API documents as floating-point numbers.
 _COUNTERS = {"total_available_places", "places_taken", "number_of_submissions", "reward"}
 
 
 class Study(TypedDict, total=False):
-    """A study in the API's own field names. Which of them are there depends on the endpoint; amounts are hundredths."""
+    """A study in the API's own field names. The endpoint decides which of them are present; amounts are hundredths."""
 
     id: Required[str]
     status: Required[str]
@@ -69,9 +69,9 @@ class StudyCost(TypedDict):
 
 
 class Balance(TypedDict, total=False):
-    """The money of a workspace, in hundredths of its currency; ``available_balance`` is after active studies' locks.
+    """The money of a workspace, in hundredths of its currency; each breakdown has ``rewards``, ``fees`` and ``vat``.
 
-    Each breakdown has ``rewards``, ``fees`` and ``vat``.
+    ``available_balance`` excludes the money that is locked for active studies.
     """
 
     currency_code: Required[str]
@@ -82,7 +82,7 @@ class Balance(TypedDict, total=False):
 
 
 class StudyEndpoints:
-    """What the hook does with studies."""
+    """The hook's methods for studies."""
 
     @property
     def _client(self) -> Client:
@@ -106,7 +106,7 @@ class StudyEndpoints:
             account, which may take long.
         :raises ProlificValueError: not an id.
         :raises ProlificApiError: the API refuses.
-        :raises ProlificResponseError: the answer cannot be right, or a part only came.
+        :raises ProlificResponseError: the answer cannot be right, or is incomplete.
 
         API: https://docs.prolific.com/api-reference/studies/get-project-studies
         """
@@ -140,9 +140,9 @@ class StudyEndpoints:
         return self._client.call("POST", STUDIES_ENDPOINT, _read_study, json=body)
 
     def clone_study(self, study_id: str, *, block_previous_participants: bool = True) -> Study:
-        """Create a draft like another study, in the same project; a second call makes a second draft.
+        """Create a draft as a copy of a study, in the same project; a second call makes a second draft.
 
-        :param study_id: The study to be copied.
+        :param study_id: The study to copy.
         :param block_previous_participants: Whether people who took part in it are kept out of the new one.
         :return: The draft, as the API shows it.
         :raises ProlificValueError: not an id.
@@ -154,12 +154,12 @@ class StudyEndpoints:
         return self._client.call("POST", f"{study_endpoint(study_id)}clone/", _read_study, json=body)
 
     def update_study(self, study_id: str, changes: Mapping[str, Any]) -> Study:
-        """Change a draft, or the little that can be changed of a published study.
+        """Change a draft, or the few fields of a published study that can be changed.
 
         :param study_id: The study's id.
         :param changes: The fields that change, as the API names them. A published study takes ``internal_name``,
-            ``total_available_places`` (never fewer; more cost money), and ``access_details``, which *adds* to what is
-            there and is therefore not repeated after an unclear answer.
+            ``total_available_places`` (never fewer; more cost money), and ``access_details``, which *adds* to the
+            existing ones and is therefore not repeated after an unclear answer.
         :return: The study, as the API shows it.
         :raises ProlificValueError: not an id, not an object, or with ``status`` or ``project_id``.
         :raises ProlificApiError: the API refuses.
@@ -172,11 +172,11 @@ class StudyEndpoints:
         )
 
     def delete_study(self, study_id: str) -> None:
-        """Delete a draft; Prolific refuses it for a study that was ever published.
+        """Delete a draft; Prolific refuses to delete a study that has been published.
 
         :param study_id: The study's id.
         :raises ProlificValueError: not an id.
-        :raises ProlificApiError: the API refuses (404: it does not exist, or no longer).
+        :raises ProlificApiError: the API refuses (404: it does not exist, or was deleted already).
 
         API: https://docs.prolific.com/api-reference/studies/delete-study
         """
@@ -283,7 +283,7 @@ class StudyEndpoints:
 
 
 def _read_study(row: Any) -> Study:
-    """Return a row as a study; what else than id and status is needed, whoever needs it looks for."""
+    """Return a row as a study; callers check the fields that they need besides ``id`` and ``status``."""
     if isinstance(row, dict) and isinstance(row.get("id"), str) and row["id"] and isinstance(row.get("status"), str):
         study: Any = row | {name: whole_number(row[name]) for name in _COUNTERS & row.keys()}
         return study  # type: ignore[no-any-return]
@@ -291,7 +291,7 @@ def _read_study(row: Any) -> Study:
 
 
 def whole_number(value: Any) -> Any:
-    """Return a count as an ``int``, also if it came with a fraction of nothing, and anything else as it is."""
+    """Return a whole ``float``, such as ``7.0``, as an ``int``, and anything else as it is."""
     return int(value) if type(value) is float and value.is_integer() else value
 
 

@@ -15,17 +15,17 @@ from airflow_provider_prolific.text import fold_status, shorten
 
 SUBMISSIONS_ENDPOINT = "/api/v1/submissions/"
 
-#: The same fact under the name that one endpoint gives it, and the one that is used here.
+#: Fields that some endpoints name differently: their name there, and the name that is used here.
 _RENAMED = {"participant": "participant_id", "entered_code": "study_code", "study": "study_id"}
-#: An address of the person's; and a number that comes in another unit in listings than elsewhere.
+#: The person's IP address; and an amount whose unit in listings differs from its unit elsewhere.
 _DROPPED = ("ip", "reward")
 
 
 class Submission(TypedDict, total=False):
-    """A submission, in the same field names whichever endpoint it came from.
+    """A submission, with the same field names from every endpoint.
 
-    Only ``id`` and ``status`` are certain; ``time_taken``, for one, is in listings only. ``participant_id`` is personal
-    data; the person's ``ip`` is left out. So is ``reward``, whose unit differs.
+    Only ``id`` and ``status`` are certain; ``time_taken``, for example, is only in listings. ``participant_id`` is
+    personal data. The person's ``ip`` is left out, and so is ``reward``, because its unit differs.
     """
 
     id: Required[str]
@@ -45,7 +45,7 @@ class Submission(TypedDict, total=False):
 
 
 class SubmissionEndpoints:
-    """What the hook does with submissions."""
+    """The hook's methods for submissions."""
 
     @property
     def _client(self) -> Client:
@@ -57,7 +57,7 @@ class SubmissionEndpoints:
         :param study_id: The study's id.
         :raises ProlificValueError: not an id.
         :raises ProlificApiError: the API refuses (404: no such study, or no access to its workspace).
-        :raises ProlificResponseError: the answer cannot be right, or a part only came.
+        :raises ProlificResponseError: the answer cannot be right, or is incomplete.
 
         API: https://docs.prolific.com/api-reference/submissions/get-submissions
         """
@@ -66,7 +66,7 @@ class SubmissionEndpoints:
         def read_row(row: Any) -> tuple[str, Submission]:
             submission = _read_submission(row)
             submission["study_id"] = submission.get("study_id") or study_id
-            # A study by quotas has parts, and their submissions name it as their parent.
+            # A study with quotas has parts; their submissions name the study as their parent.
             if study_id not in (submission["study_id"], submission.get("parent_study_id")):
                 raise ProlificResponseError(
                     f"the filter was ignored: study {shorten(study_id)} was asked for, but a submission of "
@@ -92,10 +92,10 @@ class SubmissionEndpoints:
         return self._client.call("GET", endpoint, _read_submission, personal=True)
 
     def count_submissions(self, study_id: str) -> dict[str, int]:
-        """Return how many submissions of a study there are in each status, and the ``TOTAL``: the cheapest poll.
+        """Return the number of a study's submissions in each status, and the ``TOTAL``: the cheapest poll.
 
         :param study_id: The study's id.
-        :return: Status, spelled as in ``AWAITING REVIEW`` and ``TIMED-OUT``, to number; a status that nothing is in
+        :return: Status, spelled as in ``AWAITING REVIEW`` and ``TIMED-OUT``, to number; a status without submissions
             may be missing.
         :raises ProlificValueError: not an id.
         :raises ProlificApiError: the API refuses (404: no such study, or no access to its workspace).
@@ -117,12 +117,12 @@ class SubmissionEndpoints:
     def approve_submissions(self, study_id: str, submission_ids: Iterable[str]) -> None:
         """Approve submissions, so that these people are paid. Approving twice pays once.
 
-        Prolific only accepts the request: look with :meth:`list_submissions` until none of them is
-        ``AWAITING REVIEW``. At most 1,000 in one call are advised; one call after the other, for they contend for the
-        workspace's wallet.
+        Prolific approves them after its answer: look with :meth:`list_submissions` until none of them is
+        ``AWAITING REVIEW``. Approve at most 1,000 in one call, and make one call at a time, because calls compete for
+        the workspace's wallet.
 
-        :param study_id: The study that all of them must belong to; they are looked up before anything is sent.
-        :param submission_ids: The ids of the submissions; none is nothing to do.
+        :param study_id: The study of all these submissions; this is checked before anything is sent.
+        :param submission_ids: The ids of the submissions; an empty list sends nothing.
         :raises ProlificValueError: not ids, or some that do not belong to the study.
         :raises ProlificApiError: the API refuses.
 
@@ -132,7 +132,7 @@ class SubmissionEndpoints:
         if not ids:
             return
         pick_submissions(self.list_submissions(study_id), ids, study_id, "nothing was approved")
-        # Repeated also after an unclear answer: Prolific passes over what is approved already.
+        # Repeated also after an unclear answer: Prolific ignores submissions that are approved already.
         self._client.call(
             "POST",
             f"{SUBMISSIONS_ENDPOINT}bulk-approve/",
@@ -147,8 +147,8 @@ def pick_submissions(
 ) -> list[Submission]:
     """Return the submissions with these ids, in the order of the ids.
 
-    :param submissions: All of a study.
-    :param consequence: What the error says at its end: that nothing was done.
+    :param submissions: All submissions of a study.
+    :param consequence: The end of the error, which says that nothing was done.
     :raises ProlificValueError: some do not belong to the study.
     """
     of_study, ids = {submission["id"]: submission for submission in submissions}, list(submission_ids)

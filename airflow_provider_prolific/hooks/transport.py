@@ -1,9 +1,9 @@
-"""Connections whose time-out holds for a whole answer, however slowly it trickles.
+"""HTTP connections whose time-out covers a whole answer, however slowly it arrives.
 
-A socket's time-out is usually one for each piece that arrives, so that a server which sends a byte every second is
-never too slow. Here it is a budget: what is set is what all pieces together may take, until it is set again. urllib3
-sets it before it connects, before it sends, and before it reads, each time to what is left of the attempt's limit; so
-the limit holds wherever the reading stands: status line, headers, interim answers, chunk sizes, body.
+The time-out of a socket normally applies to each piece that arrives, so a server that sends a byte every second never
+times out. Here it is a budget for all pieces together, until it is set again. ``urllib3`` sets it before it connects,
+before it sends and before it reads, each time to the rest of the attempt's limit. So the limit covers every part of an
+answer: status line, headers, interim answers, chunk sizes, body.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from airflow_provider_prolific.hooks.connection import ConnectionSettings
 
 
 class _Budget:
-    """A socket whose time-out is a budget for all that follows."""
+    """A socket whose time-out is a budget for everything that follows."""
 
     _spent_at: float | None = None
 
@@ -58,13 +58,13 @@ class _Socket(_Budget, socket.socket):
 
 
 class _TlsSocket(_Budget, ssl.SSLSocket):
-    """A connection over TLS; its handshake keeps the time-out as a whole by itself."""
+    """A connection over TLS; Python itself applies the time-out to the whole handshake."""
 
 
 class _Response(http.client.HTTPResponse):
     def begin(self) -> None:
         super().begin()
-        # urllib3 would log what follows a header that cannot be read, whatever secret the server put there.
+        # urllib3 would log the text after an unreadable header, which may contain a secret.
         self.msg.defects.clear()
         self.msg.set_payload("")
 
@@ -102,29 +102,29 @@ _POOLS = {"http": _Pool, "https": _TlsPool}
 
 
 class Transport(HTTPAdapter):
-    """What keeps the connections to one server. It may be shared by threads, and it knows no token.
+    """Keeps the connections to one server open. Threads may share it, and it does not know the token.
 
     :param connections: How many connections are kept open for the next request.
     """
 
     def __init__(self, connections: int = 10) -> None:
-        # One pool: where the Airflow connection changes to another server, what was open to the old one is closed.
+        # One pool: if the Airflow connection changes to another server, connections to the old one are closed.
         super().__init__(pool_connections=1, pool_maxsize=connections)
 
     def init_poolmanager(self, *arguments: Any, **keywords: Any) -> None:
-        """Make the pools, of connections with a budget."""
+        """Make pools whose connections have a budget."""
         self._tls_context = create_urllib3_context()
         self._tls_context.sslsocket_class = _TlsSocket
         super().init_poolmanager(*arguments, **keywords, ssl_context=self._tls_context)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def cert_verify(self, conn: Any, url: str, verify: bool | str, cert: Any) -> None:
-        """Name the CA file always: requests 2.32 leaves it to a context of its own, and this is ours."""
+        """Always set the CA file: ``requests`` 2.32 sets it only in its own TLS context, and this one is ours."""
         file = DEFAULT_CA_BUNDLE_PATH if verify is True else verify
         super().cert_verify(conn, url, file, cert)  # type: ignore[no-untyped-call]
 
     def proxy_manager_for(self, proxy: str, **keywords: Any) -> Any:
-        """Return what keeps the connections through a proxy, which are of the same kind."""
+        """Return a proxy manager whose connections have a budget, too."""
         manager = super().proxy_manager_for(proxy, **keywords, ssl_context=self._tls_context)
         if isinstance(manager, ProxyManager):
             manager.pool_classes_by_scheme = _POOLS
@@ -139,16 +139,16 @@ class Session(requests.Session):
         self.auth = _TokenAuth(settings.token)
         self.headers["User-Agent"] = f"airflow-provider-prolific/{__version__} {requests.utils.default_user_agent()}"
         self.headers["Accept"] = "application/json"
-        # A compressed answer may be a thousand times larger than what arrives.
+        # A compressed answer may be a thousand times larger than the bytes that arrive.
         self.headers["Accept-Encoding"] = "identity"
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        # A plain http connection is local: a proxy from the environment would carry the token off the machine.
+        # A plain http connection is local: a proxy from the environment would take the token off the machine.
         self.trust_env = settings.base_url.startswith("https://")
         self.mount("https://", transport)
         self.mount("http://", transport)
 
     def get_redirect_target(self, response: requests.Response) -> None:
-        """Return that there is none: requests would read a redirect's body to its end."""
+        """Return no target: ``requests`` would read the whole body of a redirect."""
 
 
 class _TokenAuth(requests.auth.AuthBase):

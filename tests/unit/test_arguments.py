@@ -171,9 +171,7 @@ class TestParticipantIds:
         assert "64a" not in message
 
     def test_rendered_text_is_refused_with_the_way_to_a_list(self):
-        assert "the output of the upstream task itself" in refused(
-            check_participant_ids, "['64a']", "it must be a list"
-        )
+        assert "the output of an upstream task itself" in refused(check_participant_ids, "['64a']", "it must be a list")
 
     @pytest.mark.parametrize(
         ("value", "problem"),

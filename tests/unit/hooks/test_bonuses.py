@@ -51,9 +51,9 @@ class TestSetUp:
     @pytest.mark.parametrize(
         ("amounts", "words"),
         [
-            ({}, "at least one id, and no amount of nothing"),
-            ({"u1": "0"}, "at least one id, and no amount of nothing"),
-            ({"u1": "0.00"}, "at least one id, and no amount of nothing"),
+            ({}, "at least one id, and no amount of zero"),
+            ({"u1": "0"}, "at least one id, and no amount of zero"),
+            ({"u1": "0.00"}, "at least one id, and no amount of zero"),
             ({"u1": 4.25}, "must be text such as '4.25', not the number 4.25: whole units or hundredths"),
             ({"u1": 425}, "whole units or hundredths"),
             ({"u1": "4.255"}, "at most two decimals"),

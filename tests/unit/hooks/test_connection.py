@@ -80,7 +80,7 @@ class TestBaseUrl:
     def test_what_is_not_one_is_refused_with_an_example(self, host):
         assert refusal(host=host) == (
             "connection 'c': Base URL must be an address like https://api.prolific.com, without user name, path or "
-            "query. Leave it empty for Prolific. The token belongs into the field API token"
+            "query. Leave it empty for Prolific. The token belongs in the field API token"
         )
 
     @pytest.mark.parametrize(
@@ -91,7 +91,9 @@ class TestBaseUrl:
         ],
     )
     def test_the_token_is_not_sent_to_another_machine_in_clear_text(self, host):
-        assert "Base URL must begin with https://, for http:// would send the token in clear text" in refusal(host=host)
+        assert "Base URL must begin with https://, because http:// would send the token in clear text" in refusal(
+            host=host
+        )
 
     def test_two_ports_are_refused(self):
         assert refusal(host="https://a.example:8443", port=9443) == (

@@ -102,9 +102,7 @@ class TestBrokenAnswers:
     def test_a_time_out_is_told_in_words(self, make_client, start_silent_server):
         failure = failure_of(make_client(start_silent_server("http"), attempt_seconds=0.1))
 
-        assert str(failure) == (
-            "no answer from Prolific: it did not come, or not to its end, within the time limit (GET /x/)"
-        )
+        assert str(failure) == ("no answer from Prolific: it was not complete within the time limit (GET /x/)")
 
 
 class TestPermanent:
@@ -119,7 +117,7 @@ class TestPermanent:
         self.check(
             failure,
             "the certificate of the server was refused: self-signed certificate",
-            "if a proxy of yours replaces certificates, name its CA file in the variable REQUESTS_CA_BUNDLE",
+            "if your proxy replaces certificates, set the variable REQUESTS_CA_BUNDLE to its CA file",
         )
 
     def test_a_certificate_of_another_host(self, serve, make_client, certificate, monkeypatch):
@@ -157,7 +155,7 @@ class TestPermanent:
     def test_a_proxy_that_cannot_be_used(self, make_client, monkeypatch, proxy):
         monkeypatch.setenv("HTTPS_PROXY", proxy)
 
-        self.check(failure_of(make_client(HTTPS_CLOSED)), "", "look at the proxy variables of the environment")
+        self.check(failure_of(make_client(HTTPS_CLOSED)), "", "check the proxy variables of the environment")
 
     def test_a_proxy_that_is_away_is_temporary(self, make_client, monkeypatch):
         monkeypatch.setenv("HTTPS_PROXY", CLOSED)

@@ -204,9 +204,9 @@ class TestTestConnection:
     )
     def test_a_good_connection_tells_whose_the_token_is(self, api, hook, workspace, user, who):
         api.get(USER_URL, json=user)
-        api.get(GROUPS_URL, json={"results": []})
+        api.get(GROUPS_URL, json={"results": [{"id": "g1", "name": "A"}]})
 
-        assert hook.test_connection() == (True, f"Connected as {who}; workspace {workspace}: 0 participant groups")
+        assert hook.test_connection() == (True, f"Connected as {who}; workspace {workspace}: 1 participant group")
 
     @pytest.mark.parametrize(
         ("extra", "words"),
@@ -236,6 +236,25 @@ class TestTestConnection:
                 "to it (404 from GET /api/v1/participant-groups/): Not found"
             ),
         )
+
+    @pytest.mark.parametrize(("key", "endpoint"), [("workspace_id", "workspaces/w1/"), ("project_id", "projects/w1/")])
+    @pytest.mark.parametrize(
+        ("status", "works", "words"),
+        [(200, True, "Connected as u1; {}: 0 participant groups"), (404, False, "check {}: this does not exist, or ")],
+    )
+    def test_a_scope_without_groups_is_told_from_an_unknown_one(
+        self, api, connect, key, endpoint, status, works, words
+    ):
+        connect(extra={key: "w1"})
+        api.get(USER_URL, json={"id": "u1"})
+        api.get(GROUPS_URL, json={"results": []})
+        api.get(f"https://api.prolific.com/api/v1/{endpoint}", status=status, json={})
+
+        result, message = ProlificHook().test_connection()
+
+        assert result is works
+        label = key.removesuffix("_id") if works else SCOPE_LABELS[key]
+        assert message.startswith(words.format(f"{label} w1"))
 
     @pytest.mark.parametrize(
         ("extra", "words"),
