@@ -84,11 +84,11 @@ class EmulatorClient:
         to a next page is always there), ``page_overlap`` (so many rows of a numbered page are on the next one, too),
         ``slashless_get`` (a GET works without the slash, too).
 
-        Groups: ``scope_spelling`` (``"both"``, ``"flat"``, ``"brackets"``), and true or false: ``ignore_scope``
-        (listings show another workspace's groups), ``ignore_active`` (they show live and deleted groups),
-        ``project_owner`` (a group can be created in a project), ``empty_description`` (and with an empty description),
-        ``tell_deleted`` (a group's own GET says ``is_deleted``), ``empty_success`` (adding and removing participants
-        answers without a body).
+        Groups: ``scope_spelling`` (``"both"``, ``"flat"``, ``"brackets"``), ``unknown_scope`` (the listing of one:
+        ``"refused"``, or ``"empty"``), and true or false: ``ignore_scope`` (listings show another workspace's groups),
+        ``ignore_active`` (they show live and deleted groups), ``project_owner`` (a group can be created in a project),
+        ``empty_description`` (and with an empty description), ``tell_deleted`` (a group's own GET says
+        ``is_deleted``), ``empty_success`` (adding and removing participants answers without a body).
 
         Studies: ``people`` (how they take part in studies that the API creates, unless one has the same completion
         codes: an object with words of ``create_study``), ``ignore_state`` (listings do), ``delete_status`` (200 or

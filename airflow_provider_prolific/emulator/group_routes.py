@@ -86,6 +86,8 @@ async def list_groups(
     offset: Offset = 0,
 ) -> Response:
     scope = _scope(request, state.settings.scope_spelling)
+    if state.settings.unknown_scope == "empty" and not state.sees(user, scope):
+        return page_by_offset(request, state, [], state.group_json, limit, offset)
     state.check_scope(scope, user)
     ignore_scope = state.settings.ignore_scope or request.scope.get(IGNORE_SCOPE, False)
     groups = state.list_groups(scope, None if active is None else active == "true", ignore_scope=ignore_scope)

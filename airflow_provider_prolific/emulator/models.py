@@ -92,6 +92,7 @@ class Settings(Model):
     next_on_last_page: bool = False
     page_overlap: Annotated[int, Field(ge=0, le=19)] = 0
     scope_spelling: Literal["both", "flat", "brackets"] = "both"
+    unknown_scope: Literal["refused", "empty"] = "refused"
     ignore_scope: bool = False
     ignore_active: bool = False
     slashless_get: bool = True

@@ -125,11 +125,15 @@ class State:
         feeder_studies = [{**study.as_feeder(), "feeder_completion_codes": codes} for study, codes in feeders]
         return group.as_json() | {"feeder_studies": feeder_studies}
 
-    def check_scope(self, scope: Scope, user: User) -> None:
-        """Refuse a workspace or project that the user cannot see."""
+    def sees(self, user: User, scope: Scope) -> bool:
+        """Tell whether there is such a workspace or project, and the user can see it."""
         project = self.projects.get(scope.id)
         workspace_id = scope.id if scope.field == "workspace_id" else project and project.workspace_id
-        if workspace_id not in self.workspaces or workspace_id not in user.workspaces:
+        return workspace_id in self.workspaces and workspace_id in user.workspaces
+
+    def check_scope(self, scope: Scope, user: User) -> None:
+        """Refuse a workspace or project that the user cannot see."""
+        if not self.sees(user, scope):
             raise not_found()
 
     def list_groups(self, scope: Scope, active: bool | None, *, ignore_scope: bool = False) -> list[Group]:
