@@ -66,7 +66,7 @@ class Recruiting:
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
         self.started_at: float | None = None
-        self.arrivals: dict[str, float] = {}  # of the studies that are open at the start, by id
+        self.arrivals: dict[str, float] = {}  # of the studies that are published at the start, by id
         self.growing: set[str] = set()
 
     def go_on(self, waited_for: set[str]) -> None:
@@ -88,7 +88,9 @@ class Recruiting:
         self.growing.clear()
         for group in self.emulator.groups():
             self.emulator.set_group(group["id"], growth_per_second=0, growth_limit=None)
-        self.arrivals = {study["id"]: study["arrivals_per_second"] for study in self.emulator.studies()}
+        # Drafts are templates: people take part in the studies that are made from them as soon as these are published.
+        published = [study for study in self.emulator.studies() if study["status"] != "UNPUBLISHED"]
+        self.arrivals = {study["id"]: study["arrivals_per_second"] for study in published}
         for study_id in self.arrivals:
             self.emulator.set_study(study_id, arrivals_per_second=0)
 
