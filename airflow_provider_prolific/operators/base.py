@@ -18,29 +18,29 @@ if TYPE_CHECKING:
     from airflow_provider_prolific.hooks.prolific import ProlificHook
     from airflow_provider_prolific.version_compat import Context
 
-#: What every id of Prolific's has looked like so far.
+#: The form that all ids of Prolific have had so far.
 _USUAL_ID = re.compile(r"[0-9a-f]{24}", re.IGNORECASE)
 
 
 class ProlificOperator(CheckedArguments, BaseOperator):
     """An operator that does its work through a Prolific connection.
 
-    This is true of all of them:
+    All operators follow these rules:
 
-    * Arguments are keywords. Each is templated, and takes the output of another task as well.
-    * A wrong argument is a ``ProlificValueError``: while the DAG is parsed, or, if it is templated, when the task
-      runs and before anything is sent to Prolific. Whatever else goes wrong is a ``ProlificError`` that says what to
-      do.
-    * Temporary errors are repeated: a rate limit for up to five minutes, others for about a minute.
-    * Where a dict is returned, each of its keys is also a separate XCom, so ``create.output["id"]`` works in a DAG.
-      (A ``null`` stands only in the whole dict: Airflow 3.0 cannot store it as a separate XCom.)
-    * Logs and errors show numbers and positions of participants, never their ids. Airflow itself keeps rendered
-      fields and XComs in its database, and so the ids that are in them.
+    * Arguments are keyword-only and templated. Each one also accepts the output of another task.
+    * A wrong argument raises ``ProlificValueError``: while the DAG is parsed, or, if it is templated, when the task
+      runs, before anything is sent to Prolific. All other failures raise a ``ProlificError`` that says what to do.
+    * Requests are repeated after temporary errors: for up to five minutes after a rate limit, otherwise for about a
+      minute.
+    * An operator that returns a dict also pushes each key as a separate XCom, so ``create.output["id"]`` works in a
+      DAG. (A ``null`` is only in the whole dict: Airflow 3.0 cannot store it as a separate XCom.)
+    * Logs and errors show numbers and positions of participants, never their ids. Airflow itself stores rendered
+      fields and XComs in its database, including the ids in them.
 
     :param prolific_conn_id: The :ref:`Prolific connection <howto/connection:prolific>`.
     """
 
-    #: Whether the result is a dict, so that its keys are pushed too.
+    #: Whether the result is a dict; then its keys are pushed, too.
     returns_dict: ClassVar[bool] = False
     #: Whether the work may be done twice; otherwise ``retries`` is 0, unless it is set on the task itself.
     is_repeatable: ClassVar[bool] = True
@@ -49,7 +49,7 @@ class ProlificOperator(CheckedArguments, BaseOperator):
         if self.returns_dict:
             kwargs.setdefault("multiple_outputs", True)
         if not self.is_repeatable:
-            # Not named in the signature: Airflow would fill it from default_args before it comes here.
+            # Not in the signature: Airflow would fill it from default_args before this line.
             kwargs.setdefault("retries", 0)
         self.check_keywords(kwargs)
         super().__init__(**kwargs)
@@ -60,7 +60,7 @@ class ProlificOperator(CheckedArguments, BaseOperator):
 
         @property
         def output(self) -> Any:
-            """The output; what Airflow annotates has no keys and fits no argument of a task."""
+            """The output. Airflow's own annotation has no keys and does not fit the arguments of a task."""
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
@@ -78,7 +78,7 @@ class ProlificOperator(CheckedArguments, BaseOperator):
 
     @contextmanager
     def opened_hook(self) -> Iterator[ProlificHook]:
-        """Open a hook for the work in the block; what only a person can decide then fails the task without a retry."""
+        """Open a hook for the block; an error that a person must decide about fails the task without a retry."""
         from airflow_provider_prolific.hooks.prolific import ProlificHook
 
         try:
@@ -88,7 +88,7 @@ class ProlificOperator(CheckedArguments, BaseOperator):
             raise AirflowFailException(str(error)) from error
 
     def delivered(self, context: Context, result: Any) -> Any:
-        """Return the result, after pushing each of its keys as a separate XCom if that is wanted."""
+        """Return the result; with ``multiple_outputs`` push each of its keys as a separate XCom first."""
         if self._pushes_keys and self.do_xcom_push and context and "ti" in context:
             for key, value in result.items():
                 if value is not None:
@@ -104,9 +104,9 @@ class ProlificOperator(CheckedArguments, BaseOperator):
 class ParticipantGroupOperator(ProlificOperator):
     """An operator that works with one participant group.
 
-    :param participant_group: The group, by id or exact name. An id needs no scope. A name is looked for among the
-        groups of ``filter``; one that only looks like it (other case, other white space) is an error that names it.
-    :param filter: ``{"workspace_id": …}`` or ``{"project_id": …}``; without it the connection's default scope.
+    :param participant_group: The group, by id or exact name. An id needs no scope. A name is searched among the groups
+        of ``filter``. If only a similar name exists (other case, other white space), the error shows it.
+    :param filter: ``{"workspace_id": …}`` or ``{"project_id": …}``; default: the connection's default scope.
     """
 
     checks = {"participant_group": check_group, "filter": check_filter}
@@ -124,7 +124,7 @@ class ParticipantGroupOperator(ProlificOperator):
 def require_group(hook: ProlificHook, participant_group: str, filter: dict[str, str] | None) -> ParticipantGroup:
     """Return the live group with this id or exact name.
 
-    :raises ProlificError: there is none, it has been deleted, or the name leaves a choice.
+    :raises ProlificError: there is no such group, it has been deleted, or the name is ambiguous.
     """
     found = _look_up(hook, participant_group, filter)
     group: Any = found.require(participant_group) if isinstance(found, GroupIndex) else found
@@ -135,10 +135,10 @@ def require_group(hook: ProlificHook, participant_group: str, filter: dict[str, 
 def find_group(
     hook: ProlificHook, participant_group: str, filter: dict[str, str] | None, *, if_missing: str
 ) -> ParticipantGroup | None:
-    """Return the group with this id or exact name, also a deleted one.
+    """Return the group with this id or exact name, even a deleted one.
 
-    :param if_missing: ``"fail"``: a group that does not exist is an error; ``"ignore"``: it is ``None``.
-    :raises ProlificError: there is none, or the name leaves a choice.
+    :param if_missing: If there is no such group: ``"fail"``, or ``"ignore"`` it and return ``None``.
+    :raises ProlificError: there is no such group, or the name is ambiguous.
     """
     found = _look_up(hook, participant_group, filter)
     if not isinstance(found, GroupIndex):
@@ -152,7 +152,7 @@ def find_group(
 def _look_up(
     hook: ProlificHook, participant_group: str, filter: dict[str, str] | None
 ) -> ParticipantGroup | GroupIndex:
-    """Return the group itself where its id leads to it, and otherwise all among which it can be."""
+    """Return the group itself if its id is known to Prolific, otherwise all groups among which to search."""
     is_usual_id = _USUAL_ID.fullmatch(participant_group) is not None
     no_scope = None
     if filter is None:
@@ -167,7 +167,7 @@ def _look_up(
             if error.status_code != 404:
                 raise
     if no_scope is None:
-        return GroupIndex.read(hook, filter, active=None)  # deleted ones too, to say so
+        return GroupIndex.read(hook, filter, active=None)  # with deleted ones: the error then says so
     if is_usual_id:
         return GroupIndex([])
     raise no_scope

@@ -97,7 +97,7 @@ class ProlificCreateStudyOperator(ProlificOperator):
         is an error.
     :param participant_groups: Only members of one of these groups may take part: ids or exact names. The study's other
         filters are kept.
-    :param filter: The scope for the groups' names; without it the connection's.
+    :param filter: The scope for the groups' names; default: the connection's.
     :param prolific_conn_id: The Prolific connection.
     :return: The study in the API's own field names (``id``, ``status``, …).
     :raises ProlificError: the name is taken, or taken twice; the API refuses, or its answer cannot be right.

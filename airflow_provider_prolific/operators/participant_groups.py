@@ -54,12 +54,12 @@ class ProlificListParticipantGroupsOperator(ProlificOperator):
             filter={"workspace_id": "64a000000000000000000001"},
         )
 
-    :param filter: ``{"workspace_id": …}`` or ``{"project_id": …}``; without it the connection's default scope.
+    :param filter: ``{"workspace_id": …}`` or ``{"project_id": …}``; default: the connection's default scope.
     :param active: ``True`` for live groups, ``False`` for deleted ones, ``None`` for both.
     :param prolific_conn_id: The Prolific connection.
     :return: All groups, every page, as a list of dicts in the API's own field names
         (``id``, ``name``, ``participant_count``, ``is_deleted``, ``feeder_studies``, …).
-    :raises ProlificError: the API refuses, or its answer cannot be right.
+    :raises ProlificError: the API refuses, or its answer is not valid.
 
     API: https://docs.prolific.com/api-reference/participant-groups/get-participant-groups
     """
@@ -79,7 +79,7 @@ class ProlificListParticipantGroupsOperator(ProlificOperator):
         self.set_arguments(filter=filter, active=active)
 
     def execute(self, context: Context) -> list[ParticipantGroup]:
-        """List the groups, and name the study that fills them for the link."""
+        """List the groups, and store for the link which study fills them."""
         groups: list[ParticipantGroup] = super().execute(context)
         name_feeder_study(context, groups)
         return groups
@@ -94,7 +94,7 @@ class ProlificListParticipantGroupsOperator(ProlificOperator):
 
 
 class ProlificCreateParticipantGroupOperator(ProlificOperator):
-    """Create a participant group, unless there is one of this name.
+    """Create a participant group, unless one with this name exists.
 
     .. code-block:: python
 
@@ -104,23 +104,23 @@ class ProlificCreateParticipantGroupOperator(ProlificOperator):
             description="Passed wave 1",
         )
 
-    Prolific lets several groups have one name, so the operator looks for it first, and again if the answer to the
-    creation is lost: with ``if_exists="return"`` a retry finds its own group. ``if_exists="fail"`` is for a name that
-    must be new: a retry refuses its own group, too. Two tasks that run at the same time can create one name twice.
+    Prolific allows several groups with the same name. So the operator searches for the name first, and again if the
+    answer to the creation is lost: with ``if_exists="return"`` a retry finds its own group. ``if_exists="fail"`` is for
+    a name that must be new: a retry refuses its own group, too. Two tasks that run at the same time can still create
+    two groups with one name.
 
     :param name: The group's name.
-    :param workspace_id: The workspace that it belongs to; without it the connection's.
-    :param description: What a new group is for; without it the name is sent.
-    :param participant_ids: Its members, as a list of participant ids; they are added to a group that exists already.
-    :param if_exists: ``"return"``: a group of this name is returned; ``"fail"``: it is an error.
-    :param allow_similar: Whether a group may be created although the name of another one only looks different: other
-        case, other white space.
-    :param on_unknown_participant: ``"fail"``: the group has all other participants when the task fails, with the
-        positions of those whom Prolific does not know; ``"skip"``: it leaves them out and returns their number.
+    :param workspace_id: The group's workspace; default: the connection's.
+    :param description: What a new group is for; default: its name.
+    :param participant_ids: The members, as a list of ids. They are also added to a group that already exists.
+    :param if_exists: If a group with this name exists: ``"return"`` it, or ``"fail"``.
+    :param allow_similar: Whether to create the group even if another name differs only in case or white space.
+    :param on_unknown_participant: For ids that Prolific does not know: ``"fail"``, after adding all others, with the
+        positions of the unknown ones; or ``"skip"`` them and return their number.
     :param prolific_conn_id: The Prolific connection.
     :return: The group in the API's own field names (``id``, ``name``, ``participant_count``, …); with
         ``on_unknown_participant="skip"`` also ``skipped``.
-    :raises ProlificError: the name is taken, or taken twice; the API refuses, or its answer cannot be right.
+    :raises ProlificError: the name is taken or ambiguous, the API refuses, or its answer is not valid.
 
     API: https://docs.prolific.com/api-reference/participant-groups/create-participant-group
     """
@@ -173,7 +173,7 @@ class ProlificCreateParticipantGroupOperator(ProlificOperator):
         allow_similar: bool,
         on_unknown_participant: str,
     ) -> CreatedGroup:
-        """Find or create the group, and see to it that the participants are in it."""
+        """Find or create the group, and add the participants."""
         workspace_id = workspace_id or hook.default_workspace_id()
         new = {"name": name, "workspace_id": workspace_id, "description": description}
         ids = participant_ids or []
@@ -182,17 +182,17 @@ class ProlificCreateParticipantGroupOperator(ProlificOperator):
         if group is None:
             if (similar := index.similar(name)) and not allow_similar:
                 raise ProlificError(
-                    f"no participant group is named {shorten(name)}, but there is {describe_groups(similar)}: if you "
-                    "mean that one, write its name as it is there; set allow_similar=True to create another one"
+                    f"no participant group is named {shorten(name)}, but there is {describe_groups(similar)}: to use "
+                    "that one, write its name exactly; to create another one, set allow_similar=True"
                 )
             group, is_complete = self._create(hook, new, ids)
         elif if_exists == "fail":
             raise ProlificError(
-                f"there is a participant group named {shorten(name)} already: {group['id']}. If an earlier try of "
-                'this task made it, take it up with if_exists="return"'
+                f"a participant group named {shorten(name)} already exists: {group['id']}. If an earlier try of this "
+                'task created it, set if_exists="return"'
             )
         else:
-            self.log.info("There is a participant group named %r already: %s", group["name"], group["id"])
+            self.log.info("Participant group %r already exists: %s", group["name"], group["id"])
             is_complete = not ids
         unknown = [] if is_complete else add_known_participants(hook, group["id"], ids)
         if unknown and on_unknown_participant == "fail":
@@ -215,7 +215,7 @@ class ProlificCreateParticipantGroupOperator(ProlificOperator):
             group = hook.create_participant_group(**new, participant_ids=ids[:CHUNK_SIZE] or None)
         except ProlificError as error:
             if ids and is_unknown_participant(error):
-                # Nothing was created: without them it is, and each can be added or told.
+                # Nothing was created: create it empty, then add those that Prolific knows.
                 group, _ = self._create(hook, new, [])
                 return group, False
             if not error.may_have_acted:
@@ -227,7 +227,7 @@ class ProlificCreateParticipantGroupOperator(ProlificOperator):
             if found is None:
                 error.args = (f"the group may have been created; look for its name before you go on: {error}",)
                 raise
-            self.log.warning("The answer was lost, but the group is there now (%s): %s", found["id"], error)
+            self.log.warning("The answer was lost, but the group exists now (%s): %s", found["id"], error)
             return found, not ids
         self.log.info("Created participant group %r: %s", group["name"], group["id"])
         return group, len(ids) <= CHUNK_SIZE
@@ -242,18 +242,18 @@ class ProlificDeleteParticipantGroupOperator(ParticipantGroupOperator):
             task_id="clean_up", participant_group="Pilot"
         )
 
-    Refused unless every study that adds participants to the group, or removes them, by its completion codes is
-    COMPLETED or UNPUBLISHED. Studies that only *filter* on the group (allowlist, blocklist) cannot be seen from it:
-    check those yourself. A group that has been deleted already counts as done, also where the answer to the
-    deletion was lost, so a retry is safe.
+    The task fails if a study can still add participants to the group, or remove them, by its completion codes: each
+    such study must be COMPLETED or UNPUBLISHED. Studies that only *filter* on the group (allowlist, blocklist) are not
+    visible from the group: check those yourself. A group that is already deleted counts as done, even if the answer to
+    the deletion was lost, so a retry is safe.
 
     :param participant_group: The group, by id or exact name.
-    :param filter: The scope for a name; without it the connection's.
+    :param filter: The scope for a name; default: the connection's.
     :param if_missing: What to do about a group that Prolific does not know, or does not show to this token:
         ``"fail"``, or ``"ignore"`` it and succeed.
-    :param force: Delete it although studies may still use it.
+    :param force: Delete the group even if studies may still use it.
     :param prolific_conn_id: The Prolific connection.
-    :raises ProlificError: a study may still change the group (which one), or the API refuses.
+    :raises ProlificError: a study may still change the group (the error names it), or the API refuses.
 
     API: https://docs.prolific.com/api-reference/participant-groups/delete-participant-group
     """
@@ -295,7 +295,7 @@ class ProlificDeleteParticipantGroupOperator(ParticipantGroupOperator):
 
 
 def _is_gone(hook: ProlificHook, participant_group_id: str, error: ProlificError) -> bool:
-    """Tell whether a group no longer exists whose deletion failed: somebody was quicker, or the answer was lost."""
+    """Tell whether a group is gone although its deletion failed: another task was faster, or the answer was lost."""
     if isinstance(error, ProlificApiError) and error.status_code == 404:
         return True
     try:
@@ -313,17 +313,17 @@ class ProlificMessageParticipantGroupOperator(ParticipantGroupOperator):
             task_id="invite", participant_group="Wave 2 invited", body="The second part of our study is open for you."
         )
 
-    Sending is not idempotent: sent twice, every member gets the message twice. So ``retries`` is 0, whatever the DAG's
-    ``default_args`` say, unless you set it on the task itself. If no answer comes, the request is not repeated: the
-    task fails and says that the message may have been sent. Look at the messages in Prolific before you run the task
-    again.
+    Sending is not idempotent: if the task runs twice, every member gets the message twice. So ``retries`` is 0,
+    whatever the DAG's ``default_args`` say, unless you set it on the task itself. If no answer comes, the request is
+    not repeated: the task fails and says that the message may have been sent. Look at the messages in Prolific before
+    you run the task again.
 
     :param participant_group: The group, by id or exact name.
     :param body: The message.
     :param study_id: The study that it is about, if any.
-    :param filter: The scope for a name; without it the connection's.
+    :param filter: The scope for a name; default: the connection's.
     :param prolific_conn_id: The Prolific connection.
-    :raises ProlificError: the API refuses, so that nothing was sent, or the outcome is unknown; it says which.
+    :raises ProlificError: the API refuses (nothing was sent), or the outcome is unknown; the error says which.
 
     API: https://docs.prolific.com/api-reference/messages/send-message-to-participant-group
     """

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class ParticipantGroupSummary(TypedDict):
-    """A group as Prolific shows it after a change; ``skipped`` is there with ``on_unknown_participant="skip"``."""
+    """A group after a change; only ``on_unknown_participant="skip"`` adds ``skipped``."""
 
     id: str
     name: str
@@ -41,7 +41,7 @@ class ParticipantGroupSummary(TypedDict):
 
 
 class SyncResult(TypedDict):
-    """How many participants a sync added, removed and left; ``skipped`` as in :class:`ParticipantGroupSummary`."""
+    """How many participants a sync added, removed and kept; ``skipped`` as in :class:`ParticipantGroupSummary`."""
 
     id: str
     name: str
@@ -61,14 +61,14 @@ class ProlificListParticipantsOperator(ParticipantGroupOperator):
             participant_group="Wave 2 invited",
         )
 
-    Participant ids are personal data, and an XCom is kept in Airflow's database: where the ids are only needed on the
-    way, call ``ProlificHook.list_participants`` in a task that works with them.
+    Participant ids are personal data, and Airflow stores XComs in its database. If only one task needs the ids, call
+    ``ProlificHook.list_participants`` in that task instead.
 
     :param participant_group: The group, by id or exact name.
-    :param filter: The scope for a name; without it the connection's.
+    :param filter: The scope for a name; default: the connection's.
     :param prolific_conn_id: The Prolific connection.
     :return: The ids of all members, as a list of texts.
-    :raises ProlificError: there is no such group, the API refuses, or its answer cannot be right.
+    :raises ProlificError: there is no such group, the API refuses, or its answer is not valid.
 
     API: https://docs.prolific.com/api-reference/participant-groups/get-participant-group-participants
     """
@@ -102,19 +102,19 @@ class ProlificAddParticipantsOperator(ParticipantGroupOperator):
             participant_ids=passed_wave_1(),
         )
 
-    Existing members are kept, so a retry is safe. Being added may open a live, paid study to a participant.
+    Existing members are kept, so a retry is safe. Adding participants can open a live, paid study to them.
 
     :param participant_group: The group, by id or exact name.
-    :param participant_ids: Whom to add: a list of participant ids; duplicates count once, and an empty list adds
-        nobody. They are sent in chunks of 500.
-    :param filter: The scope for a name; without it the connection's.
-    :param on_unknown_participant: ``"fail"``: all others have been added when the task fails, with the positions of
-        those whom Prolific does not know; ``"skip"``: it leaves them out and returns their number.
+    :param participant_ids: The ids of the participants to add, as a list. Duplicates count once; an empty list adds
+        nobody. The ids are sent in chunks of 500.
+    :param filter: The scope for a name; default: the connection's.
+    :param on_unknown_participant: For ids that Prolific does not know: ``"fail"``, after adding all others, with the
+        positions of the unknown ones; or ``"skip"`` them and return their number.
     :param prolific_conn_id: The Prolific connection.
     :return: ``{"id", "name", "participant_count"}`` as read after the change (the count may lag for a moment); with
         ``on_unknown_participant="skip"`` also ``skipped``.
-    :raises ProlificError: there is no such group, or the API refuses a chunk (which, and how many participants were
-        added before it).
+    :raises ProlificError: there is no such group, or the API refuses a chunk (the error says which one, and how many
+        participants were added before it).
 
     API: https://docs.prolific.com/api-reference/participant-groups/add-to-participant-group
     """
@@ -158,7 +158,7 @@ class ProlificAddParticipantsOperator(ParticipantGroupOperator):
             "Participant group %r now has %d participants%s",
             summary["name"],
             summary["participant_count"],
-            f"; {len(unknown)} were skipped, whom Prolific does not know" if unknown else "",
+            f"; skipped {len(unknown)} that Prolific does not know" if unknown else "",
         )
         if on_unknown_participant == "skip":
             summary["skipped"] = len(unknown)
@@ -176,17 +176,17 @@ class ProlificRemoveParticipantsOperator(ParticipantGroupOperator):
             participant_ids=withdrawn(),
         )
 
-    Ids that are not members are ignored, so a retry is safe. Being removed may close a live, paid study to a
-    participant.
+    Ids that are not members are ignored, so a retry is safe. Removing participants can close a live, paid study to
+    them.
 
     :param participant_group: The group, by id or exact name.
-    :param participant_ids: Whom to remove: a list of participant ids; duplicates count once, and an empty list
-        removes nobody. They are sent in chunks of 500.
-    :param filter: The scope for a name; without it the connection's.
+    :param participant_ids: The ids of the participants to remove, as a list. Duplicates count once; an empty list
+        removes nobody. The ids are sent in chunks of 500.
+    :param filter: The scope for a name; default: the connection's.
     :param prolific_conn_id: The Prolific connection.
     :return: ``{"id", "name", "participant_count"}`` as read after the change; the count may lag for a moment.
-    :raises ProlificError: there is no such group, or the API refuses a chunk (which, and how many participants were
-        removed before it).
+    :raises ProlificError: there is no such group, or the API refuses a chunk (the error says which one, and how many
+        participants were removed before it).
 
     API: https://docs.prolific.com/api-reference/participant-groups/remove-from-participant-group
     """
@@ -222,7 +222,7 @@ class ProlificRemoveParticipantsOperator(ParticipantGroupOperator):
 
 
 class ProlificSyncParticipantsOperator(ParticipantGroupOperator):
-    """Make the members of a group those of a list: add the missing ones, remove the others.
+    """Make the members of a group match a list: add the missing ones, remove the others.
 
     .. code-block:: python
 
@@ -233,24 +233,24 @@ class ProlificSyncParticipantsOperator(ParticipantGroupOperator):
             max_removals=100,
         )
 
-    Only the difference is sent, additions first; the membership is never overwritten. So people who join by a study's
-    completion code meanwhile are not lost (the next sync removes them if they are not on the list by then). A retry
-    is safe: it completes a sync that failed half-way. Being added to a group or removed from it may open or close
-    live, paid studies to a participant: ``max_removals`` guards against a list that is too short by mistake.
+    Only the difference is sent, additions first; the membership is never overwritten. So people who join through a
+    study's completion code during the sync stay members (the next sync removes them if they are not on the list by
+    then). A retry is safe: it completes a sync that failed half-way. A sync can open or close live, paid studies to
+    participants: ``max_removals`` protects against a list that is too short by mistake.
 
     :param participant_group: The group, by id or exact name.
     :param participant_ids: The complete list of members: participant ids; duplicates count once.
-    :param allow_empty: Whether an empty list may empty the group; otherwise it is refused.
-    :param max_removals: The largest number of members that one sync may remove, from 0 upwards; if more would go,
-        nothing is changed and the task fails. ``None``: no limit.
-    :param filter: The scope for a name; without it the connection's.
-    :param on_unknown_participant: ``"fail"``: all others have been added, and nobody removed, when the task fails, with
-        the positions of those whom Prolific does not know; ``"skip"``: it leaves them out and returns their number.
+    :param allow_empty: Whether an empty list may empty the group; otherwise it is an error.
+    :param max_removals: The largest number of members that one sync may remove, from 0 upwards. If it would remove
+        more, nothing is changed and the task fails. ``None``: no limit.
+    :param filter: The scope for a name; default: the connection's.
+    :param on_unknown_participant: For ids that Prolific does not know: ``"fail"``, after adding all others and removing
+        nobody, with the positions of the unknown ones; or ``"skip"`` them and return their number.
     :param prolific_conn_id: The Prolific connection.
-    :return: ``{"id", "name", "added", "removed", "unchanged"}``, the last three being numbers of participants; with
+    :return: ``{"id", "name", "added", "removed", "unchanged"}``; the last three are numbers of participants; with
         ``on_unknown_participant="skip"`` also ``skipped``.
-    :raises ProlificError: too many would be removed, somebody would be added and removed under ids that differ in case
-        only, there is no such group, or the API refuses.
+    :raises ProlificError: too many members would be removed, an id differs from a member's only in case, there is no
+        such group, or the API refuses.
 
     API: https://docs.prolific.com/api-reference/participant-groups/get-participant-group-participants
     """
@@ -287,7 +287,7 @@ class ProlificSyncParticipantsOperator(ParticipantGroupOperator):
         )
 
     def check_together(self, arguments: Mapping[str, Any]) -> None:
-        """Refuse an empty list, unless that is wanted."""
+        """Refuse an empty list, unless ``allow_empty`` is set."""
         if not arguments["participant_ids"] and not arguments["allow_empty"]:
             raise ProlificValueError(
                 "participant_ids is empty, so everybody would be removed: if that is what you want, set "
@@ -304,7 +304,7 @@ class ProlificSyncParticipantsOperator(ParticipantGroupOperator):
         max_removals: int | None,
         on_unknown_participant: OnUnknownParticipant,
     ) -> SyncResult:
-        """Compare, refuse what is too much, add, remove."""
+        """Compare, check the limits, add, remove."""
         members = dict.fromkeys(_list_ids(hook, group["id"]))
         wanted = set(participant_ids)
         to_add = [participant_id for participant_id in participant_ids if participant_id not in members]
@@ -345,6 +345,6 @@ def _list_ids(hook: ProlificHook, participant_group_id: str) -> list[str]:
 
 
 def _read_summary(hook: ProlificHook, participant_group_id: str) -> ParticipantGroupSummary:
-    """Return the group as it is after a change: read again, never derived from the answer to the change."""
+    """Read the group again after a change; the answer to the change itself is not relied on."""
     group = require_group(hook, participant_group_id, None)
     return ParticipantGroupSummary(id=group["id"], name=group["name"], participant_count=read_count(group))

@@ -53,7 +53,7 @@ class ProlificPublishStudyOperator(SettlingOperator):
         filter set) must be an allowlist of this group alone.
     :param allow_open_recruitment: Whether the study may recruit others, too.
     :param skip_balance_check: Whether to publish without a look at the workspace's balance.
-    :param filter: The scope for a group's name; without it the connection's.
+    :param filter: The scope for a group's name; default: the connection's.
     :param prolific_conn_id: The Prolific connection.
     :return: The study in the API's own field names, once it is published; whole amounts are hundredths.
     :raises ProlificError: one of the checks failed, or the study is still a draft.

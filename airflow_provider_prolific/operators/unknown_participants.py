@@ -1,7 +1,7 @@
-"""Adding participants where Prolific may not know each of them.
+"""Adding participants when Prolific may not know all of them.
 
-Prolific refuses a whole request for one participant whom it does not know, and need not say for which. So a refused
-chunk is halved until they are known; everybody else is added.
+One unknown participant makes Prolific refuse the whole request, and the answer may not say which one it is. So a
+refused chunk is halved until the unknown participants are found; all others are added.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 OnUnknownParticipant: TypeAlias = Literal["fail", "skip"]
 check_on_unknown_participant = one_of("fail", "skip")
 
-#: Prolific's own number of the error.
+#: Prolific's error code for it.
 UNKNOWN_PARTICIPANT = 140003
-#: With more unknown participants in one chunk the list is of another kind, and each costs about ten requests.
+#: With more unknown participants in one chunk, the whole list is probably wrong; finding each takes ten requests.
 MAX_UNKNOWN_IN_A_CHUNK = 50
 MAX_POSITIONS = 100
 
 
 def is_unknown_participant(error: ProlificError) -> bool:
-    """Tell whether an error refuses a request because of one of its participants, whose ids errors do not show."""
+    """Tell whether Prolific refused a request because of a participant; the ids in such an error are hidden."""
     return isinstance(error, ProlificApiError) and (
         error.error_code == UNKNOWN_PARTICIPANT or (error.status_code == 400 and Redaction.HIDDEN in str(error))
     )
 
 
 def add_known_participants(hook: ProlificHook, participant_group_id: str, participant_ids: list[str]) -> list[str]:
-    """Add all participants whom Prolific knows, and return the others.
+    """Add all participants that Prolific knows, and return the others.
 
-    Each unknown participant costs about eleven requests more.
+    Each unknown participant costs about eleven more requests.
 
     :raises ProlificError: a request failed for another reason, or a chunk has too many unknown participants.
     """
@@ -54,7 +54,7 @@ def add_known_participants(hook: ProlificHook, participant_group_id: str, partic
             raise
     else:
         return []
-    # Who has been added already is added again, which changes nothing.
+    # Participants that have already been added are sent again, which changes nothing.
     starts = range(0, len(participant_ids), CHUNK_SIZE)
     chunks = (participant_ids[start : start + CHUNK_SIZE] for start in starts)
     return [unknown for chunk in chunks for unknown in _add_chunk(hook, participant_group_id, chunk)]
@@ -82,12 +82,12 @@ def _add_chunk(hook: ProlificHook, participant_group_id: str, chunk: list[str]) 
                 suspects, rest = first, second + rest
             else:
                 suspects = second
-        if is_refused(suspects):  # asked by itself, so that nobody is taken for unknown by conclusion alone
+        if is_refused(suspects):  # send it alone: being left over does not prove that it is unknown
             unknown += suspects
         if len(unknown) > MAX_UNKNOWN_IN_A_CHUNK:
             raise ProlificError(
-                f"more than {MAX_UNKNOWN_IN_A_CHUNK} of {len(chunk)} participants are unknown to Prolific: look "
-                "whether the list holds Prolific's own participant ids"
+                f"more than {MAX_UNKNOWN_IN_A_CHUNK} of {len(chunk)} participants are unknown to Prolific: check "
+                "that the list holds Prolific's own participant ids"
             )
     return unknown
 
@@ -101,9 +101,9 @@ def describe_positions(participant_ids: Collection[str], given: Iterable[str]) -
 
 
 def unknown_participants_error(unknown: Collection[str], given: Iterable[str], consequence: str) -> ProlificError:
-    """Return the error that ends a task because of participants whom Prolific does not know.
+    """Return the error for participants that Prolific does not know.
 
-    :param consequence: What has been done all the same, and what has not.
+    :param consequence: What has been done nevertheless, and what has not.
     """
     return ProlificError(
         f"Prolific does not know {len(unknown)} of the participants: {describe_positions(unknown, given)} of "

@@ -108,7 +108,7 @@ class TestCreate:
 
     def test_a_group_of_the_name_can_be_an_error_which_names_it(self, lists, run_create, calls, new, participants):
         lists(new())
-        with pytest.raises(ProlificError, match=f"named 'New' already: {GROUP_ID}"):
+        with pytest.raises(ProlificError, match=f"named 'New' already exists: {GROUP_ID}"):
             run_create(if_exists="fail", participant_ids=participants(1))
         assert calls() == ["GET "]
 
@@ -184,7 +184,7 @@ class TestCreate:
         api.get(GROUP_URL, json=new(participant_count=1))
         assert run_create(if_exists=if_exists, participant_ids=participants(1))["id"] == GROUP_ID
         assert calls() == ["GET ", "POST ", "GET ", f"POST {GROUP_ID}/participants/", f"GET {GROUP_ID}/"]
-        assert run.log[0].startswith(f"warning: The answer was lost, but the group is there now ({GROUP_ID})")
+        assert run.log[0].startswith(f"warning: The answer was lost, but the group exists now ({GROUP_ID})")
 
     def test_a_lost_creation_is_not_sent_again(self, api, lists, run_create, calls):
         lists()

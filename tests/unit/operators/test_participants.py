@@ -114,7 +114,7 @@ class TestAddUnknown:
         )
         assert result == {"id": GROUP_ID, "name": "G", "participant_count": 2, "skipped": 1}
         assert run.log == [
-            "info: Participant group 'G' now has 2 participants; 1 were skipped, whom Prolific does not know"
+            "info: Participant group 'G' now has 2 participants; skipped 1 that Prolific does not know"
         ]
 
     def test_nobody_is_skipped_where_all_are_known(self, run):
