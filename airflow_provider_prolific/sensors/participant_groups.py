@@ -1,4 +1,4 @@
-"""The sensor that gates a pipeline on the size of participant groups."""
+"""The sensor that waits until participant groups are large enough."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class ProlificParticipantGroupSensor(WaitSensor):
             deferrable=True,
         )
 
-    Name one group, or give several in ``targets``; never both. (Airflow renders the values of a mapping, not its keys:
-    an id from an upstream task goes into ``participant_group``, or the whole mapping comes as an XCom.) How a wait
-    goes on and ends is said in its base class, `WaitSensor`.
+    Give one group, or several in ``targets``, but not both. (Airflow renders the values of a mapping, not its keys:
+    pass an id from an upstream task as ``participant_group``, or the whole mapping as an XCom.) The base class
+    `WaitSensor` describes how a wait goes on and ends.
 
     :param participant_group: One group, by id or exact name. (templated)
     :param target_count: Its target participant count, at least 1; a number, or a number as text. (templated)
@@ -87,7 +87,7 @@ class ProlificParticipantGroupSensor(WaitSensor):
         **sensor_arguments: Any,
     ) -> None:
         super().__init__(**sensor_arguments)
-        # One way to name groups must be there, even if the values are known at run time only.
+        # One of the two ways must be used, even if the values are known only at run time.
         if (targets is None) == (participant_group is None) or (target_count is None) != (targets is not None):
             raise ProlificValueError(
                 "give either participant_group and target_count, or targets={group: count, …}: got "
@@ -106,15 +106,15 @@ class ProlificParticipantGroupSensor(WaitSensor):
         )
 
     def wait(self) -> Gate:
-        """Return the gate, once the templates are rendered."""
+        """Return the wait, once the templates are rendered."""
         arguments = self.checked_arguments()
         group, count = arguments.pop("participant_group"), arguments.pop("target_count")
         if arguments["targets"] is None:
-            # What was given may have been rendered to nothing.
+            # A template may have rendered to ``None``.
             arguments["targets"] = {check_group(group, "participant_group"): check_count(count, "target_count")}
         return Gate(**arguments)
 
     def note_first_look(self, context: Context, answer: GroupIndex, statuses: list[Status]) -> None:
-        """Leave the study that fills the groups for the link."""
+        """Store the study that fills the groups, for the link."""
         groups = [answer.find(status["id"]) for status in statuses if status["id"]]
         name_feeder_study(context, [group for group in groups if group is not None])

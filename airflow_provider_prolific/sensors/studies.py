@@ -25,13 +25,13 @@ class ProlificStudySensor(WaitSensor):
         filled = ProlificStudySensor(task_id="filled", study_id="64c000000000000000000001", deferrable=True)
 
     A study is ``AWAITING REVIEW`` when all its places are filled; ``COMPLETED`` comes only after somebody has approved
-    the submissions, so a wait for that alone does not end by itself. ``AWAITING REVIEW`` may last for a moment only (a
-    return or a time-out reopens the study), so it must be seen at two looks in a row. A paused study is waited for,
-    with a warning. How a wait goes on and ends is said in the base class, `WaitSensor`.
+    the submissions, so a wait for that alone does not end by itself. ``AWAITING REVIEW`` may last only for a moment (a
+    return or a time-out reopens the study), so it must be seen at two looks in a row. If the study is paused, the
+    sensor logs a warning and goes on waiting. The base class `WaitSensor` describes how a wait goes on and ends.
 
     :param study_id: The study. (templated)
     :param statuses: The statuses that end the wait, in any spelling. (templated)
-    :param wait_for_publish: Whether a study that is not published yet is waited for; otherwise it is an error.
+    :param wait_for_publish: Whether to wait for a study that is not published yet; otherwise it is an error.
         (templated)
     :param fail_on_paused: Whether a paused study is an error. (templated)
     :return: A list with one entry, in every mode:
@@ -79,14 +79,14 @@ class ProlificSubmissionSensor(WaitSensor):
         )
 
     ``TIMED-OUT`` and ``RETURNED`` never count by themselves: their places are filled again. A study that is completed
-    with fewer submissions ends the wait at once. How a wait goes on and ends is said in the base class, `WaitSensor`.
+    with fewer submissions ends the wait at once. The base class `WaitSensor` describes how a wait goes on and ends.
 
     :param study_id: The study. (templated)
     :param target_count: How many submissions; ``None`` for all places of the study. (templated)
     :param statuses: The statuses that count, in any spelling. (templated)
     :param if_ended: ``"fail"``: a study that is completed with fewer is an error; ``"return"``: it ends the wait with
-        what there is. (templated)
-    :param wait_for_publish: Whether a study that is not published yet is waited for; otherwise it is an error.
+        the submissions that it has. (templated)
+    :param wait_for_publish: Whether to wait for a study that is not published yet; otherwise it is an error.
         (templated)
     :param fail_on_paused: Whether a paused study is an error. (templated)
     :return: A list with one entry, in every mode:

@@ -1,4 +1,4 @@
-"""The trigger that waits in the triggerer until bonuses can be seen; it only reads."""
+"""The trigger that waits in the triggerer until bonuses are visible; it only reads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from airflow_provider_prolific.waiting.trigger import WaitTrigger
 
 
 class ProlificBonusTrigger(WaitTrigger):
-    """Wait until all bonuses of a batch can be seen; its arguments are those of `WaitTrigger` and `BonusWait`."""
+    """Wait until all bonuses of a batch are visible; its arguments are those of `WaitTrigger` and `BonusWait`."""
 
     wait_class = BonusWait

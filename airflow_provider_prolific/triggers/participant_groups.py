@@ -27,10 +27,10 @@ from airflow_provider_prolific.waiting.progress import Trouble
 from airflow_provider_prolific.waiting.targets import Gate
 from airflow_provider_prolific.waiting.trigger import WaitTrigger
 
-#: How often the note of what was announced is asked for before the watch goes on without it.
+#: How often the watch tries to read what was announced before it goes on without that.
 STORE_TRIES = 3
 STORE_SECONDS = 30.0
-#: The arguments that make one watcher another one.
+#: The arguments that distinguish watchers.
 _WATCHER = ("prolific_conn_id", "filter", "participant_group", "milestones", "every")
 
 
@@ -38,8 +38,8 @@ class ProlificParticipantGroupTrigger(WaitTrigger):
     """Wait until participant groups reach their target counts.
 
     Its event is flat JSON: ``status`` is ``"success"``, ``"timeout"`` or ``"error"``; ``groups`` has an entry per
-    target (``id``, ``name``, ``participant_count``, ``target_count``, ``reached``) as the last good look found them;
-    ``message`` says it in words.
+    target (``id``, ``name``, ``participant_count``, ``target_count``, ``reached``) as the last successful look found
+    them; ``message`` describes the result.
 
     Its arguments are those of `WaitTrigger` and of the gate:
 
@@ -70,10 +70,10 @@ class ProlificParticipantGroupEventTrigger(BaseEventTrigger):
             ],
         )
 
-    Each milestone is announced once, if it is passed upwards; several that are passed between two looks make one
-    event. The payload is ``{"id", "name", "participant_count", "milestone", "milestones",
+    Each milestone is announced once, when the count grows past it; milestones that are passed between two looks share
+    one event. The payload is ``{"id", "name", "participant_count", "milestone", "milestones",
     "previous_participant_count"}``. The watch never ends by itself: it logs errors and looks again. ``docs/events.md``
-    says what is remembered when the triggerer restarts, and on which versions of Airflow.
+    describes what is remembered when the triggerer restarts, on each version of Airflow.
 
     :param participant_group: The group, by id or exact name.
     :param filter: ``{"workspace_id": …}`` or ``{"project_id": …}``; without it the connection's default scope.
@@ -81,8 +81,8 @@ class ProlificParticipantGroupEventTrigger(BaseEventTrigger):
     :param every: Or a step: with ``50``, each further 50 participants are a milestone.
     :param poke_interval: Time between two looks: seconds, or a ``timedelta``.
     :param prolific_conn_id: The Prolific connection; its token never leaves the connection.
-    :param stored: Set by :meth:`serialize`: what was stored once must not raise an exception here, which would end the
-        triggerer; the watch logs it.
+    :param stored: Set by :meth:`serialize`: for stored arguments, the watch logs what is wrong instead of raising an
+        exception here, which would end the triggerer.
     :raises ProlificValueError: a bad argument, or a template (nothing renders it here), while the DAG is parsed.
     :raises ProlificError: this is Airflow 2, which has no event-driven scheduling.
 
@@ -123,7 +123,7 @@ class ProlificParticipantGroupEventTrigger(BaseEventTrigger):
             self._problem = error
 
     def _check(self) -> None:
-        """Bring the arguments into their normal form, which is the same again after Airflow's JSON."""
+        """Bring the arguments into their normal form, which Airflow's JSON does not change."""
         for name, value in self._arguments.items():
             if is_templated(value):
                 raise ProlificValueError(f"{name} must not be a template, nothing renders it here: {shorten(value)}")
@@ -151,10 +151,10 @@ class ProlificParticipantGroupEventTrigger(BaseEventTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", {**self._arguments, "stored": True}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look at each beat, for ever; yield an event when milestones were passed."""
+        """Look at each beat, without end; yield an event when milestones were passed."""
         if self._problem is not None:
             self.log.error("The watch cannot begin, correct its arguments in the DAG file: %s", self._problem)
-            await asyncio.Event().wait()  # the triggerer would begin a watch that ends anew, every second
+            await asyncio.Event().wait()  # the triggerer would restart a watch that ends, every second
         loop = asyncio.get_running_loop()
         conn_id, pace = self._arguments["prolific_conn_id"], Pace(self._arguments["poke_interval"])
         notes, trouble, failures = _Notes(self), Trouble(), 0
@@ -167,7 +167,7 @@ class ProlificParticipantGroupEventTrigger(BaseEventTrigger):
                         raise look.error
                     [group] = self._gate.judge(look.answer)
                     announced = await notes.read(group["id"])
-                except Exception as error:  # noqa: BLE001 - the watch outlives whatever it meets
+                except Exception as error:  # noqa: BLE001 - the watch survives every error
                     failures = 0 if getattr(error, "transient", False) else failures + 1
                     if line := trouble.failed(error, loop.time()):
                         (self.log.error if failures else self.log.warning)("%s", line)
@@ -193,7 +193,7 @@ class ProlificParticipantGroupEventTrigger(BaseEventTrigger):
 
 
 class _Notes:
-    """What a watch has announced: in the asset's state store on Airflow 3.3 and newer, elsewhere in memory."""
+    """What a watch has announced: in the asset's state store on Airflow 3.3 and newer, otherwise in memory."""
 
     def __init__(self, trigger: ProlificParticipantGroupEventTrigger) -> None:
         self._store = getattr(trigger, "asset_state_store", None)
@@ -206,7 +206,7 @@ class _Notes:
         self._key = f"prolific_participant_group_{hashlib.sha256(watcher.encode()).hexdigest()[:32]}"
 
     async def read(self, group_id: str) -> dict[str, Any]:
-        """Return what was announced of a group; a group that was made again under its name has a new id."""
+        """Return what was announced of a group; a group that was created again with the same name has a new id."""
         if self._announced is None:
             self._announced = await self._load()
         if self._announced.get("id") not in (None, group_id):
@@ -225,21 +225,21 @@ class _Notes:
                 raise
             self._store = None
             self._log.warning(
-                "What was announced cannot be read (%s), so milestones that are passed already are announced now, and "
-                "again after each restart of the triggerer. Watchers of several assets with equal arguments have no "
-                "common store: give them different arguments",
+                "Announced milestones cannot be read (%s), so milestones that are passed already are announced now, "
+                "and again after each restart of the triggerer. Watchers of several assets with equal arguments cannot "
+                "share a store: give them different arguments",
                 error,
             )
             return {}
         return stored if isinstance(stored, dict) else {}
 
     async def write(self, announced: dict[str, Any]) -> None:
-        """Note what was announced."""
+        """Store what was announced."""
         self._announced = announced
         if self._store is None:
             return
         try:
             async with asyncio.timeout(STORE_SECONDS):
                 await self._store.aset(self._key, announced)
-        except Exception as error:  # noqa: BLE001 - the watch outlives whatever it meets
+        except Exception as error:  # noqa: BLE001 - the watch survives every error
             self._log.warning("Milestone %d may be announced again after a restart: %s", announced["milestone"], error)

@@ -8,7 +8,7 @@ from airflow_provider_prolific.waiting.trigger import WaitTrigger
 
 
 class ProlificStudyTrigger(WaitTrigger):
-    """Wait until a study is in one of some statuses; its arguments are those of `WaitTrigger` and `StudyWait`."""
+    """Wait until a study has one of several statuses; its arguments are those of `WaitTrigger` and `StudyWait`."""
 
     wait_class = StudyWait
 

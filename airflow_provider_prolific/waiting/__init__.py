@@ -1,1 +1,1 @@
-"""What all waits share: what is waited for, the rules of a wait, and the one poll for all of them."""
+"""What all waits share: their conditions, their rules, and the poll that they ask together."""

@@ -1,4 +1,4 @@
-"""What is waited for after submissions were sent to be approved: that each has settled. Pure."""
+"""The wait after submissions were sent for approval: until each has settled. Pure."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from airflow_provider_prolific.hooks.prolific import ProlificHook
     from airflow_provider_prolific.hooks.submissions import Submission
 
-#: A submission that was sent to be approved is in one of these until it has settled.
+#: A submission that was sent for approval has one of these statuses until it has settled.
 PENDING_STATUSES = ("AWAITING REVIEW", "PROCESSING")
 
 
 class ApprovalWait(Wait):
-    """Wait until every submission that was sent to be approved has settled.
+    """Wait until every submission that was sent for approval has settled.
 
     :param study_id: The study.
-    :param submission_ids: All that were to be approved.
-    :param left_out: Those of them that were not sent, so that nobody waits for them.
+    :param submission_ids: All submissions that were to be approved.
+    :param left_out: Those of them that were not sent; the wait ignores whether they have settled.
     """
 
     plural: ClassVar[str] = "approvals"
@@ -48,7 +48,7 @@ class ApprovalWait(Wait):
         return hook.list_submissions(self.study_id)
 
     def judge(self, answer: list[Submission]) -> list[Status]:
-        """Return how many are approved.
+        """Return how many submissions are approved.
 
         :raises ProlificError: submissions are no longer listed.
         """
@@ -68,19 +68,19 @@ class ApprovalWait(Wait):
         ]
 
     def opens(self, statuses: list[Status]) -> bool:
-        """Tell whether none is pending."""
+        """Tell whether no submission is pending."""
         [study] = statuses
         return bool(study["id"] == self.study_id and study["pending_count"] == 0)
 
     def measure(self, status: Status) -> Measure:
-        """Return it in words: ``study '64c0…' has 12 of 30 submissions approved (40%)``."""
+        """Describe the approvals: ``study '64c0…' has 12 of 30 submissions approved (40%)``."""
         approved, count = status["approved_count"], status["submission_count"]
         percent = 100 * approved // (count or 1)
         text = f"study {shorten(status['id'])} has {approved} of {count} submissions approved ({percent}%)"
         return Measure(text, approved, count)
 
     def describe_short(self, statuses: Iterable[Status]) -> str:
-        """Return in words what has not settled."""
+        """Describe what has not settled."""
         [study] = statuses
         counts = ", ".join(f"{number} {one_line(status, 50)}" for status, number in study["counts"].items())
         return f"{study['pending_count']} of {study['submission_count']} submissions have not settled ({counts})"

@@ -1,4 +1,4 @@
-"""What is waited for after a batch of bonuses was paid: that each submission has grown by exactly its bonus. Pure."""
+"""The wait after a batch of bonuses was paid: until each submission shows exactly its bonus in addition. Pure."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 class Entry(TypedDict):
     """A batch in the ledger: what it pays to which submissions. JSON that people read and edit.
 
-    ``state`` is ``"open"``, ``"paid"`` or ``"not paid"``. ``id`` is the entry's own, ``number`` counts the entries of
-    its payment key. ``amount`` is what people get, ``total_amount`` what that costs with fees. ``rows`` has for each
-    submission what it had been paid before and what the batch pays on top, such as ``"1.50 + 4.25"``. All amounts are
-    whole units of the currency.
+    ``state`` is ``"open"``, ``"paid"`` or ``"not paid"``. ``id`` is the id of the entry, ``number`` counts the entries
+    of its payment key. ``amount`` is the sum that people get, ``total_amount`` its cost with fees. ``rows`` has a text
+    for each submission: the bonuses that it had before, and what the batch adds, such as ``"1.50 + 4.25"``. All amounts
+    are in whole units of the currency.
     """
 
     state: str
@@ -49,7 +49,7 @@ def check_entry(value: Any, name: str) -> Entry:
     """
     problem = None
     if not isinstance(value, Mapping) or not all(isinstance(value.get(key), str) for key in _TEXTS):
-        problem = f"has not all of {', '.join(_TEXTS)} as text"
+        problem = f"does not have all of {', '.join(_TEXTS)} as text"
     elif value["state"] not in STATES:
         problem = f"has the state {shorten(value['state'])}, which is not one of {', '.join(map(repr, STATES))}"
     elif type(value.get("number")) is not int or not isinstance(value.get("rows"), Mapping) or not value["rows"]:
@@ -67,12 +67,12 @@ def check_entry(value: Any, name: str) -> Entry:
 
 
 def write_row(before: Decimal, difference: Decimal) -> str:
-    """Return what a submission had and what it gets, as an entry has it."""
+    """Return the text of a row: what a submission had, and what it gets."""
     return f"{write_amount(before)} + {write_amount(difference)}"
 
 
 def write_amount(amount: Decimal) -> str:
-    """Return an amount as text without needless zeros."""
+    """Return an amount as text without trailing zeros."""
     return f"{amount.normalize():f}"
 
 
@@ -88,9 +88,9 @@ def read_rows(rows: Mapping[str, str]) -> dict[str, tuple[Decimal, Decimal]]:
 def read_bonuses(hook: ProlificHook, submissions: Iterable[Submission], currency: str) -> dict[str, Decimal]:
     """Return the sum of the bonuses that each submission shows.
 
-    Listings are not documented to show them, only single submissions are: one that comes without is asked for.
+    Only single submissions are documented to show them, so a listed submission without them is read individually.
 
-    :raises ProlificResponseError: a submission does not say what it has been paid.
+    :raises ProlificResponseError: a submission does not show them.
     """
     sums = {}
     for submission in submissions:
@@ -107,12 +107,12 @@ def read_bonuses(hook: ProlificHook, submissions: Iterable[Submission], currency
 
 
 class BonusWait(Wait):
-    """Wait until all bonuses of a batch can be seen.
+    """Wait until all bonuses of a batch are visible.
 
     :param study_id: The study.
     :param entry: The batch's entry in the ledger. If a person has set its state to ``"paid"``, a submission may have
-        been paid more besides.
-    :param accepted: Whether Prolific has accepted the payment; ``None`` if nobody knows.
+        been paid more than its bonus.
+    :param accepted: Whether Prolific has accepted the payment; ``None`` if that is not known.
     """
 
     plural: ClassVar[str] = "batches"
@@ -138,9 +138,9 @@ class BonusWait(Wait):
         return read_bonuses(hook, submissions, self.entry["currency"])
 
     def judge(self, answer: dict[str, Decimal]) -> list[Status]:
-        """Return how many have grown.
+        """Return how many submissions have grown by their bonus.
 
-        :raises ProlificError: submissions are gone, or all have grown but some by other amounts.
+        :raises ProlificError: submissions are missing, or all have changed, but some by other amounts.
         """
         if missing := self._rows.keys() - answer.keys():
             raise ProlificError(f"{len(missing)} of {len(self._rows)} submissions are not listed any more")
@@ -162,7 +162,7 @@ class BonusWait(Wait):
         return bool(batch["id"] == self.entry["batch_id"] and batch["paid_count"] == len(self._rows))
 
     def measure(self, status: Status) -> Measure:
-        """Return the batch in words: ``batch '6900…' has 12 of 30 bonuses paid (40%)``."""
+        """Describe the batch: ``batch '6900…' has 12 of 30 bonuses paid (40%)``."""
         text = self._describe(status["paid_count"], status["other_count"])
         return Measure(text, status["paid_count"], status["bonus_count"])
 

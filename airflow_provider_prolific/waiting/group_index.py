@@ -1,6 +1,6 @@
-"""Which participant group is meant by an id or a name.
+"""Finds the participant group that an id or a name means.
 
-Pure: it knows neither Airflow nor HTTP, and asks of a group no more than its ``id`` and its ``name``.
+Pure: it uses neither Airflow nor HTTP, and a group needs only its ``id`` and its ``name``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from airflow_provider_prolific.text import shorten
 if TYPE_CHECKING:
     from airflow_provider_prolific.hooks.prolific import ProlificHook
 
-#: How many groups a message offers, and among how many close names are looked for: the comparison is slow.
+#: How many groups a message suggests, and how many are compared to find close names: the comparison is slow.
 MAX_SUGGESTIONS = 3
 MAX_COMPARED = 500
 MAX_COMPARED_LENGTH = 100
@@ -27,11 +27,11 @@ class GroupIndex:
     """The groups of one listing, found by id or by exact name.
 
     Names are compared in Unicode's composed form (NFC): "Día" is one name, however it was typed. A live group whose
-    name only *looks* like the one asked for (other case, other white space) is neither taken nor ignored: it is an
-    error that names it.
+    name only *looks* like the requested one (other case, other white space) is neither used nor ignored: it is an
+    error that names the group.
 
     :param groups: Participant groups in the API's own field names.
-    :param scope: Where they were listed, in words.
+    :param scope: The scope that they were listed in, for messages.
     """
 
     def __init__(self, groups: Iterable[Mapping[str, Any]], scope: str | None = None) -> None:
@@ -49,9 +49,9 @@ class GroupIndex:
         return cls(hook.list_participant_groups({key: scope_id}, active), f"{key.removesuffix('_id')} {scope_id}")
 
     def find(self, key: str) -> Mapping[str, Any] | None:
-        """Return the group with this id or, failing that, with exactly this name; ``None`` where there is none.
+        """Return the group with this id or else with exactly this name; ``None`` if there is none.
 
-        :raises ProlificError: several live groups share the name, or a live group has only one that looks like it.
+        :raises ProlificError: several live groups share the name, or there is only a live group with a similar name.
         """
         if (group := self._by_id.get(key) or self.named(key)) is not None:
             return group
@@ -60,9 +60,9 @@ class GroupIndex:
         return None
 
     def named(self, name: str) -> Mapping[str, Any] | None:
-        """Return the group with exactly this name, whatever looks like it; ``None`` where there is none.
+        """Return the group with exactly this name, without regard to similar names; ``None`` if there is none.
 
-        A live group goes before deleted ones of the same name.
+        A live group is preferred to deleted ones of the same name.
 
         :raises ProlificError: several live groups share the name.
         """
@@ -121,7 +121,7 @@ class GroupIndex:
             for group in islice(self._live(), MAX_COMPARED)
             if len(look := _look(group["name"])) <= MAX_COMPARED_LENGTH
         }
-        import difflib  # it costs a DAG file as much as the rest of this module
+        import difflib  # it takes as long to import as the rest of this module
 
         close = difflib.get_close_matches(_look(key)[:MAX_COMPARED_LENGTH], names, MAX_SUGGESTIONS, cutoff=0.75)
         return [names[look] for look in close]
@@ -137,7 +137,7 @@ def check_live(group: Mapping[str, Any]) -> None:
 
 
 def describe_groups(groups: Iterable[Mapping[str, Any]]) -> str:
-    """Return groups in words: ``'Wave 1 ' (64e…) or 'wave 1' (64e…)``."""
+    """Describe groups: ``'Wave 1 ' (64e…) or 'wave 1' (64e…)``."""
     return " or ".join(
         f"{shorten(group['name'])} ({shorten(group['id'])[1:-1]})" for group in islice(groups, MAX_SUGGESTIONS)
     )
@@ -149,7 +149,7 @@ def composed(name: str) -> str:
 
 
 def _look(name: str) -> str:
-    """Return what people see of a name: no case, no width of white space, no characters that are not shown."""
+    """Return a name as people compare it by eye: without case, amounts of white space and invisible characters."""
     if name.isascii():
         return " ".join(name.casefold().split())
     shown = "".join(char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) != "Cf")

@@ -1,4 +1,4 @@
-"""Gauges of what somebody waits for, in Airflow's own metrics; what they mean is said in ``docs/metrics.md``."""
+"""Gauges of the groups and studies that are waited for, in Airflow's own metrics; see ``docs/metrics.md``."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ logger = logging.getLogger(__name__)
 
 
 class Gauges:
-    """What the answers to one question tell of the groups and studies that somebody waits for.
+    """The gauges of the groups and studies in the answers to one question.
 
-    Each answer is told once, however many wait for a group. Where they wait for different targets, or count different
-    statuses of a study's submissions, the largest number is told.
+    Each answer is reported once, however many waits use it. If they have different targets, or count different statuses
+    of a study's submissions, the largest number is reported.
     """
 
     __slots__ = ("_asked_at", "_due", "_growth", "_largest")
@@ -27,19 +27,19 @@ class Gauges:
     def __init__(self) -> None:
         self._asked_at: float | None = None
         self._largest: dict[str, tuple[int, int]] = {}  # count and target of this answer, by id
-        self._due: dict[str, Status] = {}  # what is to be told, by id
+        self._due: dict[str, Status] = {}  # what is to be reported, by id
         self._growth: dict[str, tuple[int, float]] = {}  # the last count, and since when it has not grown, by id
 
     def found(
         self,
         statuses: Iterable[Status],
         asked_at: float,
-        call_soon: Callable[[Callable[[], None]], object] = lambda tell: tell(),
+        call_soon: Callable[[Callable[[], None]], object] = lambda report: report(),
     ) -> None:
-        """Take what one waiter sees in an answer.
+        """Take the statuses that one wait has found in an answer.
 
-        :param asked_at: When it was asked, on a clock that does not jump.
-        :param call_soon: Calls what tells it; an event loop does when all whom the answer has woken have judged it.
+        :param asked_at: When the question was asked, on a monotonic clock.
+        :param call_soon: Calls the report; on an event loop, after all waits that the answer has woken have judged it.
         """
         if _form() is None:
             return
@@ -48,7 +48,7 @@ class Gauges:
         was_due = bool(self._due)
         for status in statuses:
             count = status.get("participant_count", status.get("submission_count"))
-            if count is None:  # a group that does not exist yet, or a study of which no submissions are counted
+            if count is None:  # a group that does not exist yet, or a study whose submissions are not counted
                 continue
             before = self._largest.get(status["id"], (-1, -1))
             largest = (max(count, before[0]), max(status["target_count"], before[1]))
@@ -56,9 +56,9 @@ class Gauges:
                 self._largest[status["id"]] = largest
                 self._due[status["id"]] = status
         if self._due and not was_due:
-            call_soon(self._tell)
+            call_soon(self._report)
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         due, self._due = self._due, {}
         try:
             for id_, status in due.items():
@@ -68,12 +68,12 @@ class Gauges:
                     continue
                 _gauge("participant_count", count, "participant_group_id", id_)
                 _gauge("target_count", target, "participant_group_id", id_)
-                self._tell_growth(id_, count, self._asked_at or 0.0)
+                self._report_growth(id_, count, self._asked_at or 0.0)
         except Exception:
-            logger.debug("The gauges could not be told", exc_info=True)
+            logger.debug("The gauges could not be reported", exc_info=True)
 
-    def _tell_growth(self, id_: str, count: int, now: float) -> None:
-        """Tell since when a count has not grown, from the second look on: the first one knows of no other."""
+    def _report_growth(self, id_: str, count: int, now: float) -> None:
+        """Report how long a count has not grown, from the second look on: the first has no count to compare with."""
         last = self._growth.get(id_)
         since = now if last is None or count > last[0] else last[1]
         self._growth[id_] = (count, since)
@@ -89,7 +89,7 @@ def _gauge(name: str, value: float, tag: str, id_: str) -> None:
 
 @cache
 def _form() -> str | None:
-    """Return how Airflow's metrics take an id: in ``"tags"`` or in the ``"name"``; ``None`` if there are no metrics."""
+    """Return where Airflow's metrics carry an id: in ``"tags"`` or in the ``"name"``; ``None`` if they are off."""
 
     def is_on(option: str, fallback: bool = False) -> bool:
         return conf.getboolean("metrics", option, fallback=fallback)

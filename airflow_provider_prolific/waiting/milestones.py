@@ -9,12 +9,12 @@ from airflow_provider_prolific.arguments import check_count
 from airflow_provider_prolific.exceptions import ProlificValueError
 from airflow_provider_prolific.text import shorten
 
-#: How many milestones one event names at most: the highest ones.
+#: The most milestones that one event names: the highest ones.
 MAX_NAMED = 100
 
 
 class Milestones:
-    """A list of counts, or every so many participants.
+    """A list of counts, or the multiples of a step.
 
     :param counts: Participant counts, in any order.
     :param every: Or a step: each multiple of it is a milestone.
@@ -35,7 +35,7 @@ class Milestones:
             self.counts = sorted({check_count(count, f"milestones[{index}]") for index, count in enumerate(counts)})
 
     def passed(self, announced: int, count: int) -> list[int]:
-        """Return the milestones that lie above the last announced one and not above the count, upwards.
+        """Return the milestones above the last announced one, up to the count, in ascending order.
 
         At most the highest `MAX_NAMED` are returned.
 

@@ -1,4 +1,4 @@
-"""When a wait looks, and until when: the arithmetic of its intervals. Pure."""
+"""How often a wait looks: the arithmetic of its intervals. Pure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from airflow_provider_prolific.arguments import MIN_POKE_INTERVAL_SECONDS
 
-#: The longest time between two looks of a wait that backs off without a ``max_wait``, in seconds.
+#: The longest time between two looks of a wait with back-off but without ``max_wait``, in seconds.
 MAX_BACKOFF_SECONDS = 86_400.0
-#: The longest time between two looks of a watch whose error is permanent, in seconds.
+#: The longest time between two looks of a watch with a permanent error, in seconds.
 MAX_FAILING_INTERVAL_SECONDS = 900.0
 
 
@@ -28,11 +28,11 @@ class Pace:
 
     @property
     def beat(self) -> float:
-        """The seconds between two beats of the wait; no wait spins."""
+        """The seconds between two beats of the wait; a minimum prevents a busy loop."""
         return max(self.poke_interval, MIN_POKE_INTERVAL_SECONDS)
 
     def pauses(self) -> Iterator[float]:
-        """Yield, for ever, the seconds to let pass before the next beat counts, in addition to the beat itself."""
+        """Yield, without end, the seconds to wait in addition to the beat before each look."""
         longest = MAX_BACKOFF_SECONDS if self.max_wait is None else self.max_wait
         interval = self.beat
         while True:
@@ -41,6 +41,6 @@ class Pace:
                 interval = max(min(interval * 2, longest), self.beat)
 
     def failing_pause(self, failures: int) -> float:
-        """Return that pause for a watch that has failed so many times in a row for a permanent error."""
+        """Return these additional seconds for a watch after a number of permanent errors in a row."""
         interval = min(self.beat * 2.0 ** min(failures, 20), MAX_FAILING_INTERVAL_SECONDS)
         return max(interval - self.beat, 0)

@@ -5,16 +5,16 @@ Triggers that wait on the same connection and ask the same question share the an
     waiters   A   B   C   D      all sleep until a common beat, on one timer
               |   |   |   |
     beat      *   |   |   |      one of them (A) is woken, and asks in a thread;
-              |-> ask |   |      B, C and D sleep on until the answer is there
+              |-> ask |   |      B, C and D continue to sleep until the answer is there
               |   |   |   |
     answer    *   *   *   *      all of them take it, judge it, and sleep until the next beat
 
 There is no background task: the one that asks is a waiter itself, and if it is cancelled the next one takes its place.
-(The shared streams of Airflow 3.3 do not serve here: they are for asset watchers only, and an exception restarts them
-every second.)
+(The shared streams of Airflow 3.3 do not fit: they are for asset watchers only, and an exception restarts them every
+second.)
 
-Each connection has threads and open HTTP connections of its own, so a server that does not answer holds up neither the
-waits on other servers nor other providers in the same triggerer.
+Each connection has its own threads and open HTTP connections, so a server that does not answer delays neither the waits
+on other servers nor other providers in the same triggerer.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ if TYPE_CHECKING:
     from airflow_provider_prolific.hooks.prolific import ProlificHook
     from airflow_provider_prolific.hooks.transport import Transport
 
-#: How long one ask may take, whatever number of pages it reads, in seconds.
+#: How long one ask may take, with all its pages, in seconds.
 ASK_SECONDS = 150.0
 #: How many asks of one connection may be under way at once.
 MAX_ASKS_PER_CONNECTION = 4
-#: How long the HTTP connections of a poll are kept open, in seconds: shorter than what lies between drops idle ones.
+#: How long the HTTP connections of a poll are kept open, in seconds: proxies and firewalls drop idle ones only later.
 KEEP_OPEN_SECONDS = 180.0
-#: How long a newcomer may take an answer that was a failure, in seconds: enough to share it among those that arrive
-#: together, too short to outlive a repair.
+#: How long a new waiter accepts a failure as its answer, in seconds: long enough for waiters that arrive together to
+#: share it, and short enough to notice a repair.
 FAILURE_SHARED_SECONDS = 2.0
-#: How often those who wait for a slow answer look whether their patience is at its end, in seconds.
+#: How often those that wait for a slow answer check whether their patience is over, in seconds.
 PATIENCE_CHECK_SECONDS = 2.0
 
 
@@ -62,7 +62,7 @@ class Question(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What one ask brought: the answer, or the error that came instead; asked at a time of the event loop."""
+    """The result of one ask: the answer, or the error that came instead; ``asked_at`` is the event loop's time."""
 
     asked_at: float
     answer: Any
@@ -72,7 +72,7 @@ class Look(NamedTuple):
 
 
 class Beat(NamedTuple):
-    """Those who sleep until one time of the event loop, and what will wake them."""
+    """The waiters that sleep until one time of the event loop, and the timer that wakes them."""
 
     timer: asyncio.TimerHandle
     sleepers: list[asyncio.Future[None]]
@@ -114,7 +114,7 @@ class Line:
             return self._transport
 
     def close(self) -> None:
-        """Leave nothing open."""
+        """Close the threads and the HTTP connections."""
         self.executor.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             if self._transport is not None:
@@ -126,14 +126,14 @@ class _Ask:
 
     def __init__(self, asked_at: float) -> None:
         self.asked_at = asked_at
-        self.is_heard = False  # whether a thread has taken it up
+        self.is_heard = False  # whether a thread has started it
         self.patience_check: asyncio.TimerHandle | None = None
 
 
 class SharedPoll:
-    """What one event loop knows of one question; made by :func:`shared_poll`.
+    """The poll of one question on one event loop; made by :func:`shared_poll`.
 
-    Thousands may wait here: no waiter has a timer of its own, and a beat wakes each of them once.
+    Thousands may wait here: no waiter has its own timer, and a beat wakes each of them once.
     """
 
     def __init__(self, question: Question, line: Line) -> None:
@@ -148,18 +148,18 @@ class SharedPoll:
         self._not_before = -math.inf
         self._beats: dict[float, Beat] = {}
         self._due: deque[asyncio.Future[None]] = deque()
-        # Beats lie on a grid whose phase depends on the question, so that a triggerer's many questions spread over
-        # time while the intervals of one question meet.
+        # Beats are on a grid whose phase depends on the question: the questions of a triggerer spread over time, and
+        # the waiters of one question meet.
         self._phase = zlib.crc32(repr(question).encode()) / 2**32 * 3600
 
     def next_beat(self, interval: float, pause: float = 0) -> float:
-        """Return the loop's time of the next beat, and not before a ``Retry-After`` has passed.
+        """Return the loop's time of the next beat, which is never before the end of a ``Retry-After``.
 
-        Beats are those of the shortest interval of all who wait here; longer intervals take the largest multiple of it
-        that is not longer than they are, so that intervals that nearly agree share their answers.
+        The shortest interval of all waiters sets the beats. A longer interval is reduced to a multiple of it, so that
+        nearly equal intervals share their answers.
 
         :param interval: Seconds between two beats, above zero.
-        :param pause: Seconds to let pass before, for a waiter that backs off.
+        :param pause: Additional seconds before it, for a waiter that backs off.
         """
         grid = min(self.grid, interval)
         beats = math.floor(interval / grid + 1e-6)
@@ -168,15 +168,16 @@ class SharedPoll:
         return max(beat, self._not_before)
 
     async def look(self, since: float, patience: float = math.inf, *, breadth: int = 0, is_last: bool = False) -> Look:
-        """Return an answer whose question was asked at ``since`` or later, from another waiter or by asking.
+        """Return an answer to a question that was asked at ``since`` or later, by another waiter or by this one.
 
-        While a ``Retry-After`` has not passed the last answer, a failure, is returned whatever its age.
+        Until a ``Retry-After`` has passed, the last answer, which is a failure, is returned whatever its age.
 
-        :param since: The loop's time, past or to come; a failure is taken only if it is also young.
-        :param patience: Seconds after which to give up; if another one asks, `PATIENCE_CHECK_SECONDS` sooner or later.
+        :param since: The loop's time, past or future; a failure must also be recent.
+        :param patience: Seconds after which to give up, or up to `PATIENCE_CHECK_SECONDS` sooner or later if another
+            waiter asks.
         :param breadth: How much the answer must hold.
-        :param is_last: Do not wait for an ask that began before ``since``, but ask beside it.
-        :raises ProlificConnectionError: there was no answer by then.
+        :param is_last: Do not wait for an ask that began before ``since``, but ask at the same time.
+        :raises ProlificConnectionError: there was no answer within the patience.
         """
         loop = asyncio.get_running_loop()
         now = loop.time()
@@ -191,7 +192,7 @@ class SharedPoll:
                         wanted = since if last.error is None else failure_since
                         if last.asked_at >= wanted or now < self._not_before:
                             return last
-                    # Many may have one deadline: those who have waited in vain do not ask one after another.
+                    # Many may have the same deadline: those that got no answer must not ask one after another.
                     if give_up_at - now <= (min(patience / 10, PATIENCE_CHECK_SECONDS) if waited_for else 0):
                         raise self._silence(patience, waited_for or self._asks)
                     if not self._asks or (is_last and self._asks[-1].asked_at < since):
@@ -200,11 +201,11 @@ class SharedPoll:
                 await self._turn(since, now)
                 now = loop.time()
         finally:
-            if not self._asks:  # woken to ask, but cancelled, or content with what there is: the next one's turn
+            if not self._asks:  # woken to ask, but cancelled, or satisfied by an answer: let the next one ask
                 self._wake_next()
 
     def _silence(self, seconds: float, asks: list[_Ask]) -> ProlificConnectionError:
-        """Return the error for asks that brought nothing: it blames Prolific only if Prolific was asked."""
+        """Return the error for asks without an answer: it blames Prolific only if Prolific was asked."""
         if any(ask.is_heard for ask in asks):
             return ProlificConnectionError(f"Prolific did not answer within {seconds:.0f} seconds")
         return ProlificConnectionError(
@@ -213,7 +214,7 @@ class SharedPoll:
         )
 
     def _turn(self, since: float, now: float) -> asyncio.Future[None]:
-        """Return what to await until it may be the waiter's turn to ask, or an answer may be there."""
+        """Return a future that is done when the waiter may ask, or when there may be an answer."""
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         if now >= since:
@@ -243,9 +244,9 @@ class SharedPoll:
                 turn.set_result(None)
 
     async def _ask(self, patience: float) -> Look:
-        """Ask, and keep what comes for all.
+        """Ask, and keep the answer or the error for all waiters.
 
-        :raises ProlificConnectionError: the patience of the one who asks is at its end; the next one may ask.
+        :raises ProlificConnectionError: the patience of this waiter is over; the next one may ask.
         """
         loop = asyncio.get_running_loop()
         ask = _Ask(loop.time())
@@ -280,7 +281,7 @@ class SharedPoll:
         return look
 
     def _check_patience_later(self, ask: _Ask) -> None:
-        """Let those who wait look at their clocks now and then, while an ask is under way."""
+        """While an ask is under way, wake the waiters regularly to check their patience."""
         loop = asyncio.get_running_loop()
         ask.patience_check = loop.call_later(PATIENCE_CHECK_SECONDS, self._check_patience, ask)
 
@@ -289,7 +290,7 @@ class SharedPoll:
         self._check_patience_later(ask)
 
     def close(self) -> None:
-        """Cancel the beats for which nobody is left."""
+        """Cancel the timers that nobody waits for any more."""
         for beat in self._beats.values():
             beat.timer.cancel()
 
@@ -308,12 +309,12 @@ _loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary(
 def shared_poll(
     question: Question, ask: Callable[[ProlificHook], Any], interval: float, breadth: int = 0
 ) -> Iterator[SharedPoll]:
-    """Join the poll of a question on the running event loop, and leave it at the end; the last one closes it.
+    """Join the poll of a question on the running event loop, and leave it at the end; the last waiter closes it.
 
-    :param question: What is asked of which connection.
+    :param question: What is asked, and on which connection.
     :param ask: Asks it, in a thread.
-    :param interval: The seconds between two beats of the one who joins.
-    :param breadth: How much it asks: of those who are there the broadest is asked, and its answer serves them all.
+    :param interval: The seconds between two beats of this waiter.
+    :param breadth: How much it asks for: the broadest ask of all present waiters is made, and its answer serves all.
     """
     loop = asyncio.get_running_loop()
     polls, lines = _loops.setdefault(loop, _Loop({}, {}))

@@ -1,10 +1,10 @@
-"""What a wait tells people while it lasts. Times are seconds on a clock that does not jump, if nothing else is said.
+"""The lines that a wait logs for people. Times are seconds on a monotonic clock, unless stated otherwise.
 
-The page "Recruitment" reads these lines, too (``plugin/recruitment.js``), so their form is stable:
+The page "Recruitment" also reads these lines (``plugin/recruitment.js``), so their form is stable:
 
 - ``Looks every 60 s until 2026-03-09 10:00:00 UTC``;
-- ``'Screened adults' has 23 of 30 (76%), +10, about 4 s to go``: the text of a `Measure`, then what is known of its
-  growth; several stand in one line, with a semicolon and a space between them;
+- ``'Screened adults' has 23 of 30 (76%), +10, about 4 s to go``: the text of a `Measure`, then its growth if it is
+  known; a semicolon and a space separate several in one line;
 - ``This look failed, the wait goes on: …`` and ``Prolific can be read again, …``.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 from airflow_provider_prolific.waiting.wait import Measure, Status, Wait
 
-#: How long a wait whose counts don't change stays silent, in seconds.
+#: How long a wait whose counts do not change stays silent, in seconds.
 SILENCE_SECONDS = 600
 
 
@@ -25,7 +25,7 @@ class Journal:
     """The lines that one wait writes into its task's log.
 
     :param log: The log.
-    :param counts: What another process has seen before.
+    :param counts: The counts that another process saw before.
     """
 
     def __init__(self, log: Any, counts: Sequence[int] = ()) -> None:
@@ -37,7 +37,7 @@ class Journal:
         self._warning: str | None = None
 
     def begins(self, interval: float, deadline: float, backs_off: bool = False) -> None:
-        """Tell how often the wait looks and until when.
+        """Log how often the wait looks and until when.
 
         :param interval: The seconds between two looks.
         :param deadline: In seconds since the epoch.
@@ -47,13 +47,13 @@ class Journal:
         at_first = " at first" if backs_off else ""
         try:
             until = f" until {datetime.fromtimestamp(deadline, UTC):%Y-%m-%d %H:%M:%S} UTC"
-        except (OverflowError, ValueError):  # farther than any calendar
+        except (OverflowError, ValueError):  # too far for a calendar
             until = ""
         self._log.info("Looks every %s%s%s", every, at_first, until)
 
     def found(self, wait: Wait, statuses: list[Status], now: float) -> list[Measure]:
-        """Tell what a good look has found, and return its measures."""
-        if statuses != self._statuses:  # a thousand waits find nothing new at most looks
+        """Log what a successful look has found, and return its measures."""
+        if statuses != self._statuses:  # a thousand waits need not measure again: most looks find nothing new
             self._statuses, self._measures = statuses, [*map(wait.measure, statuses)]
         for line in (self._trouble.recovered(), self._progress.line(self._measures, now)):
             if line:
@@ -64,15 +64,15 @@ class Journal:
         return self._measures
 
     def failed(self, error: Exception, now: float) -> None:
-        """Tell of a look that failed."""
+        """Log a look that failed."""
         if line := self._trouble.failed(error, now):
             self._log.warning("%s", line)
 
 
 class Progress:
-    """Turn what each look finds into lines for the task log: one when a count changes, and a sign of life.
+    """Turns looks into lines for the task log: one when a count changes, and a sign of life now and then.
 
-    :param counts: What another process has seen before the first look, so that its growth is told.
+    :param counts: The counts that another process saw before the first look, so that the first line shows the growth.
     """
 
     __slots__ = ("_counts", "_first", "_first_time", "_last", "_told_at")
@@ -119,13 +119,13 @@ def _duration(seconds: float) -> str:
 
 
 class Stall:
-    """Tell when nothing that is still short has grown for too long.
+    """Detects that no count below its target has grown for too long.
 
-    Its state goes from process to process, so its times are seconds since the epoch.
+    Its state passes from process to process, so its times are seconds since the epoch.
 
-    :param after: Seconds without growth that end the wait; ``None`` for no end.
-    :param since: When something grew last, as another process has seen it.
-    :param counts: The counts that it saw.
+    :param after: Seconds without growth that end the wait; ``None`` for no such end.
+    :param since: When a count grew last, as another process saw it.
+    :param counts: The counts that this process saw.
     """
 
     __slots__ = ("after", "counts", "since")
@@ -136,7 +136,7 @@ class Stall:
         self.counts = counts
 
     def line(self, measures: Sequence[Measure], now: float) -> str | None:
-        """Return in words that the wait has stalled, or ``None``."""
+        """Describe the stall; ``None`` if the wait has not stalled."""
         counts = [measure.count or 0 for measure in measures]
         has_grown = len(counts) != len(self.counts) or any(
             before < count and before < (measure.target or count)
@@ -151,7 +151,7 @@ class Stall:
 
 
 def describe_stall(measures: Sequence[Measure], since: float, now: float) -> str:
-    """Return in words what has not grown since when: what is short, or all if that is not a matter of counts."""
+    """Describe what has not grown, and since when: what is below its target, or everything if there are no counts."""
     short = [measure for measure in measures if (measure.count or 0) < (measure.target or 0)]
     texts = "; ".join(measure.text for measure in short or measures)
     began = datetime.fromtimestamp(since, UTC)
@@ -159,7 +159,7 @@ def describe_stall(measures: Sequence[Measure], since: float, now: float) -> str
 
 
 class Trouble:
-    """Turn looks that fail into lines: the first, each change of the cause, one every ten minutes, the recovery."""
+    """Turns failed looks into lines: at the first, at each new cause, every ten minutes, and at the recovery."""
 
     __slots__ = ("_cause", "_failures", "_told_at")
 
@@ -169,7 +169,7 @@ class Trouble:
         self._told_at = 0.0
 
     def failed(self, error: Exception, now: float) -> str | None:
-        """Return what to log after a look that failed at ``now``, or ``None`` if it has been said."""
+        """Return what to log after a look that failed at ``now``, or ``None`` if that was logged already."""
         cause = (type(error), re.sub(r"\d+", "", str(error)))
         self._failures += 1
         if cause == self._cause and now - self._told_at < SILENCE_SECONDS:
@@ -179,6 +179,6 @@ class Trouble:
         return f"This look failed, the wait goes on{times}: {error}"
 
     def recovered(self) -> str | None:
-        """Return what to log after a look that did not fail, or ``None`` if the one before did not fail either."""
+        """Return what to log after a successful look, or ``None`` if the look before was successful, too."""
         failures, self._failures, self._cause = self._failures, 0, None
         return f"Prolific can be read again, after {failures} failed looks" if failures else None

@@ -1,4 +1,4 @@
-"""What the publication of a study is waited for with. Pure."""
+"""The wait for the publication of a study. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: A study in one of these has been published.
 PUBLISHED_STATUSES = ("ACTIVE", "PAUSED", "AWAITING REVIEW", "COMPLETED")
-#: At so many looks in a row a study must be a draft before that is believed: a status may lag behind.
+#: A study counts as a draft only after this number of looks in a row, because a status may lag behind.
 DRAFT_LOOKS = 3
 
 
@@ -25,8 +25,8 @@ class PublishWait(Wait):
     """Wait until a study that is being published is published, or has stayed a draft.
 
     :param study_id: The study.
-    :param asked: Whether the publication was asked for by whoever waits, and not earlier or by somebody else.
-    :param refusal: Why the request failed, in words, if it did.
+    :param asked: Whether the task that waits has requested the publication, not an earlier one or another person.
+    :param refusal: Why the request failed, if it did.
     """
 
     plural: ClassVar[str] = "studies"
@@ -43,7 +43,7 @@ class PublishWait(Wait):
         return {"study_id": self.study_id, "asked": self.asked, "refusal": self.refusal}
 
     def question(self) -> Hashable:
-        """Return what is asked: the study, as all who wait for it do."""
+        """Return what is asked: the study, as in all waits for it."""
         return ("study", self.study_id)
 
     def ask(self, hook: ProlificHook) -> Answer:
@@ -51,9 +51,9 @@ class PublishWait(Wait):
         return hook.get_study(self.study_id), {}
 
     def judge(self, answer: Answer) -> list[Status]:
-        """Return the study as it stands.
+        """Return the status of the study.
 
-        :raises ProlificError: it has been a draft at several looks in a row, or is to be published at a later time.
+        :raises ProlificError: it has been a draft at several looks in a row, or it is scheduled for a later time.
         """
         study, _ = answer
         status = fold_status(study["status"])
@@ -69,5 +69,5 @@ class PublishWait(Wait):
         return [(each["id"], each["status"] in PUBLISHED_STATUSES) for each in statuses] == [(self.study_id, True)]
 
     def measure(self, status: Status) -> Measure:
-        """Return the study in words: ``study 'Screener' is PUBLISHING``."""
+        """Describe the study: ``study 'Screener' is PUBLISHING``."""
         return Measure(f"study {shorten(status['internal_name'] or status['name'])} is {status['status']}")

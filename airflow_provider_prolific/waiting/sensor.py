@@ -1,4 +1,4 @@
-"""The rules of a wait on a worker, and of what becomes of a wait in the triggerer."""
+"""The rules of a wait on a worker, and of the hand-over to the triggerer and back."""
 
 from __future__ import annotations
 
@@ -45,25 +45,26 @@ if TYPE_CHECKING:
 
 #: How long after the deadline Airflow's own defer time-out ends a wait that no triggerer ends, in seconds.
 DEFER_GRACE_SECONDS = 300
-#: How long a wait that must see the same twice pauses between, if it has no memory, in seconds.
+#: The pause between two looks in one process, for a wait that must see the same result twice, in seconds.
 SECOND_LOOK_SECONDS = 5
-#: The longest time-out or pause that Airflow is told of, in seconds: no database keeps a time far beyond.
+#: The longest time-out or pause that is passed to Airflow, in seconds: databases cannot store times far beyond it.
 MAX_AIRFLOW_SECONDS = 10 * 365 * 86_400
 
 
 class WaitSensor(CheckedArguments, BaseSensorOperator):
-    """A wait, in every mode. A subclass says its arguments, what is waited for, and the trigger that waits for it.
+    """A sensor in every mode. A subclass defines its arguments, its wait, and the trigger for the same wait.
 
-    Temporary errors (no connection, a rate limit, an outage, an answer that cannot be read) are logged and looked at
-    again after the next interval, or later if the API says when. Permanent errors (a wrong token, something that is
-    missing or deleted) end the wait at once. A time-out means that the last look found the wait not over: it raises
-    ``AirflowSensorTimeout``, skips under ``soft_fail``, and is not retried; if the last look failed, the wait ends as
-    an error instead. Each try of the task has the whole ``timeout``; ``execution_timeout`` counts while deferred, too.
+    Temporary errors (no connection, a rate limit, an outage, an answer that cannot be read) are logged; the sensor
+    looks again after the next interval, or later if the API asks for that. Permanent errors (a wrong token, something
+    that is missing or deleted) end the wait at once. A time-out means that the last look succeeded but the wait was not
+    over: it raises ``AirflowSensorTimeout``, skips under ``soft_fail``, and is not retried. If the last look failed,
+    the wait ends with an error instead. Each try of the task has the whole ``timeout``; ``execution_timeout`` also
+    counts while deferred.
 
     :param prolific_conn_id: The Prolific connection. (templated)
-    :param stalled_after: End the wait with ``ProlificStalledError`` if no count that is still short has grown for so
-        long; a ``timedelta``, or seconds. With ``retries`` and ``on_retry_callback`` people are told and the wait goes
-        on.
+    :param stalled_after: End the wait with ``ProlificStalledError`` if no count below its target has grown for this
+        time; a ``timedelta``, or seconds. With ``retries`` and ``on_retry_callback``, people get a message and the wait
+        goes on.
     :param deferrable: Wait in the triggerer instead of on a worker; the default is Airflow's ``default_deferrable``.
     :param sensor_arguments: What every sensor takes: ``poke_interval`` and ``timeout`` (seconds), ``mode``,
         ``soft_fail``, ``never_fail``, ``silent_fail``, ``exponential_backoff``, ``max_wait``.
@@ -72,9 +73,9 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
     """
 
     prolific_conn_id: str
-    #: What is waited for, if its arguments are those of the sensor.
+    #: The wait, if its arguments are those of the sensor.
     wait_class: ClassVar[type[Wait]]
-    #: The trigger, as ``module.Class``: it is imported when a wait is handed over.
+    #: The trigger, as ``module.Class``; it is imported when the sensor defers.
     trigger_path: ClassVar[str]
 
     def __init__(
@@ -94,7 +95,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
         if self.deferrable and type(self).poke is not WaitSensor.poke:
             raise ProlificValueError(
                 f"{type(self).__name__} overrides poke(), which the triggerer does not call: set deferrable=False, or "
-                "say what is waited for in wait() and the trigger"
+                "override wait() and use a trigger of your own"
             )
         self._begin()
 
@@ -108,14 +109,14 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
 
         @property
         def output(self) -> Any:
-            """The output; what Airflow annotates fits no argument of a task."""
+            """The output, as ``Any``: the type that Airflow annotates does not fit the arguments of tasks."""
 
     def wait(self) -> Wait:
-        """Return what is waited for, once the templates are rendered."""
+        """Return the wait, once the templates are rendered."""
         return self.wait_class(**self.checked_arguments())
 
     def note_first_look(self, context: Context, answer: Any, statuses: list[Status]) -> None:
-        """Do what is to be done once, at the first good look; a subclass may override this."""
+        """Act once, after the first successful look; a subclass may override this."""
 
     def _begin(self) -> None:
         """Forget what an earlier run saw: Airflow may run copies of one operator object."""
@@ -128,7 +129,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
         self._has_read_connection = False
 
     def execute(self, context: Context) -> list[Status]:
-        """Wait on the worker or, deferrable, look once here and hand over to the trigger."""
+        """Wait on the worker; if deferrable, look once here and then defer to the trigger."""
         self._begin()
         now = time.time()
         if self.deferrable or not self.reschedule or first_look_at(context) is None:
@@ -141,10 +142,10 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
                 try:
                     statuses = super().execute(context)
                 except (AirflowSensorTimeout, AirflowSkipException) as error:
-                    if error.__cause__ is not None:  # skipped because of what poke() raised, not for a time-out
+                    if error.__cause__ is not None:  # skipped because poke() raised an error, not for a time-out
                         raise
                     self._raise_timeout()
-            if self._wait is not None:  # a subclass's own poke() may know nothing of it
+            if self._wait is not None:  # the poke() of a subclass may not set it
                 self.log.info("Reached: %s", self._wait.describe(self._statuses))
             return statuses
 
@@ -162,7 +163,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
                 statuses = wait.judge(answer)
                 is_over = wait.is_over(statuses)
                 if self.reschedule and not is_over and wait.opens(statuses):
-                    # What must be seen twice is seen twice now: the next look is a process without a memory.
+                    # If the same must be seen twice, look twice now: the next look is another process.
                     time.sleep(min(self.poke_interval, SECOND_LOOK_SECONDS))
                     statuses = wait.judge(answer := wait.ask(hook))
                     is_over = wait.is_over(statuses)
@@ -183,10 +184,10 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
         return PokeReturnValue(is_over, statuses if is_over else None)
 
     def _stalled(self, hook: ProlificHook, wait: Wait, statuses: list[Status], context: Context) -> str | None:
-        """Return in words that the wait has stalled, or ``None``."""
+        """Describe the stall; ``None`` if the wait has not stalled."""
         now, measures = time.time(), [*map(wait.measure, statuses)]
         if self.reschedule and not self.deferrable and self.stalled_after is not None:
-            # Each look is a process without a memory.
+            # Each look is another process, so the growth cannot be remembered.
             since = first_look_at(context) or now
             if now - since >= self.stalled_after:
                 since = max(since, wait.last_growth(hook, statuses) or 0)
@@ -237,7 +238,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
         )
 
     def _longest_wait(self) -> float:
-        """Return the seconds that the wait may take; Airflow does not count ``execution_timeout`` while deferred."""
+        """Return the seconds that the wait may take: Airflow does not count ``execution_timeout`` while deferred."""
         return min(self.timeout, self._execution_seconds())
 
     def _execution_seconds(self) -> float:
@@ -249,7 +250,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
         return None if seconds > MAX_AIRFLOW_SECONDS else timedelta(seconds=seconds + DEFER_GRACE_SECONDS)
 
     def execute_complete(self, context: Context, event: Any = None) -> list[Status]:  # noqa: ARG002
-        """Judge the trigger's event; nothing but a success of this very wait is taken for one.
+        """Judge the trigger's event; only a success of this wait counts as one.
 
         :param event: ``{"status", "message"}`` and the statuses.
         :return: The same list as in the other modes.
@@ -270,9 +271,9 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
             raise ProlificError(f"the trigger ended with an event that this trigger does not send: {shorten(event)}")
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> list[Status]:
-        """Resume after the deferral; also if Airflow ends it, by the same rules on every version.
+        """Resume after the deferral, by the same rules on every version of Airflow, also if Airflow itself ended it.
 
-        Airflow's own way would skip a crashed trigger under ``soft_fail`` and forget ``never_fail`` on some.
+        Airflow's own method skips a crashed trigger under ``soft_fail``, and some versions ignore ``never_fail`` here.
         """
         self._mask_token()
         if next_method != "__fail__":
@@ -290,7 +291,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
         return self.execute_complete(context, event)
 
     def _mask_token(self) -> None:
-        """Let Airflow hide the token in this process's logs, as it does in those of one that has looked."""
+        """Let Airflow hide the token in the logs of this process: it does so when it reads the connection."""
         from airflow_provider_prolific.version_compat import BaseHook
 
         with suppress(Exception):
@@ -307,7 +308,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
 
     @contextmanager
     def _softened(self) -> Iterator[None]:
-        """Skip what ``soft_fail`` (a time-out) and ``never_fail`` (anything) ask to skip."""
+        """Skip the task after a time-out if ``soft_fail`` is set, and after any error if ``never_fail`` is set."""
         try:
             yield
         except AirflowSensorTimeout as error:
@@ -320,7 +321,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
             raise
 
     def _skipped(self, flag: str, error: Exception) -> AirflowSkipException:
-        """Warn of a skip, which Airflow itself mentions in passing only, and return what skips the task."""
+        """Log a skip as a warning, because Airflow itself hardly mentions it, and return the exception that skips."""
         message = f"Skipped ({flag}): {error}"
         self.log.warning("%s", message)
         return AirflowSkipException(message)
@@ -333,7 +334,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
 
 
 def load_trigger(path: str) -> type[WaitTrigger]:
-    """Return the trigger class with this path; it costs time, so it is imported when a wait is handed over."""
+    """Import the trigger class with this path; the import takes time, so it happens only when a sensor defers."""
     module, _, name = path.rpartition(".")
     trigger_class: type[WaitTrigger] = getattr(import_module(module), name)
     return trigger_class
@@ -342,7 +343,7 @@ def load_trigger(path: str) -> type[WaitTrigger]:
 def _describe_crash(traceback: str, reason: str) -> str:
     """Return why a trigger failed: the last line of its traceback, or Airflow's own words."""
     if not traceback.strip():
-        return f"{reason}; its log says why"
+        return f"{reason}; see its log"
     cause = one_line(traceback.strip().splitlines()[-1], 300)
     is_import = cause.startswith(("ModuleNotFoundError", "ImportError"))
     return cause + " (is the package installed where the triggerer runs?)" * is_import

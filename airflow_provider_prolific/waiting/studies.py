@@ -1,4 +1,4 @@
-"""What waits for studies and their submissions are for. Pure."""
+"""The waits for studies and for their submissions. Pure."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from airflow_provider_prolific.hooks.prolific import ProlificHook
     from airflow_provider_prolific.hooks.studies import Study
 
-    #: A study, and how many of its submissions are in each status if somebody who waits for it wants to know.
+    #: A study, and the number of its submissions in each status, if one of its waits needs that.
     Answer: TypeAlias = tuple[Study, dict[str, int]]
 
-    # What an author may write in a DAG file for them.
+    # What an author may write in a DAG file for statuses.
     StudyStatusesArgument: TypeAlias = "StudyStatus | Iterable[StudyStatus | XComArg] | XComArg"
     SubmissionStatusesArgument: TypeAlias = "SubmissionStatus | Iterable[SubmissionStatus | XComArg] | XComArg"
 
-#: The statuses as Prolific writes them; other spellings, and new ones, are understood all the same.
+#: The statuses in Prolific's spelling; other spellings and new statuses are accepted, too.
 StudyStatus: TypeAlias = Literal[
     "UNPUBLISHED", "SCHEDULED", "PUBLISHING", "ACTIVE", "PAUSED", "AWAITING REVIEW", "COMPLETED"
 ]
@@ -39,7 +39,7 @@ SubmissionStatus: TypeAlias = Literal[
     "TIMED-OUT",
 ]
 
-#: A study is AWAITING REVIEW when its places are filled for the moment: a return or a time-out brings it back to life.
+#: A study is AWAITING REVIEW while its places are filled: after a return or a time-out it is ACTIVE again.
 MOMENTARY_STATUSES = ("AWAITING REVIEW",)
 #: Places of the first two are filled again, though a person who has timed out may still come back.
 UNCOUNTED_STATUSES = ("TIMED-OUT", "RETURNED", "TOTAL")
@@ -49,7 +49,7 @@ check_if_ended = one_of("fail", "return")
 def check_counted_statuses(value: Any, name: str) -> list[str]:
     """Return the statuses of submissions that count.
 
-    :raises ProlificValueError: not statuses, or one that does not say that a submission is there to stay.
+    :raises ProlificValueError: not statuses, or a status whose places are filled again.
     """
     statuses = check_statuses(value, name)
     if uncounted := [status for status in statuses if status in UNCOUNTED_STATUSES]:
@@ -60,7 +60,7 @@ def check_counted_statuses(value: Any, name: str) -> list[str]:
 
 
 class _StudyWait(Wait):
-    """What waits for a study have in common. Their arguments are those of their sensors, and kept under these names."""
+    """The common part of waits for a study. The arguments are those of the sensors, under the same names."""
 
     plural: ClassVar[str] = "studies"
 
@@ -74,17 +74,17 @@ class _StudyWait(Wait):
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     def question(self) -> Hashable:
-        """Return what is asked: one study, of which its submissions are the broader answer."""
+        """Return what is asked: one study; an answer with its submissions is the broader one."""
         return ("study", self.study_id)
 
     def is_of_study(self, statuses: list[Status]) -> bool:
-        """Tell whether there is one status, of this study."""
+        """Tell whether the only status is that of this study."""
         return [status["id"] for status in statuses] == [self.study_id]
 
     def check_status(self, study: Study, status: str) -> None:
-        """Refuse a study that does not come to the wait's end by itself.
+        """Refuse a study that needs a person before the wait can end, unless the arguments allow that.
 
-        :raises ProlificError: it is not published, or it is paused, and that is not waited for.
+        :raises ProlificError: the study is not published, or is paused.
         """
         name = describe_study(study)
         if status == "UNPUBLISHED" and not self.wait_for_publish:
@@ -93,7 +93,7 @@ class _StudyWait(Wait):
             raise ProlificError(f"{name} is paused: start it again, or set fail_on_paused=False to wait for that")
 
     def warning(self, statuses: list[Status]) -> str | None:
-        """Warn of a pause."""
+        """Return a warning if the study is paused."""
         [study] = statuses
         if study["status"] != "PAUSED" or self.opens(statuses):
             return None
@@ -127,9 +127,9 @@ class StudyWait(_StudyWait):
         return hook.get_study(self.study_id), {}
 
     def judge(self, answer: Answer) -> list[Status]:
-        """Return the study as it stands.
+        """Return the status of the study.
 
-        :raises ProlificError: it is not published, or it is paused, and that is not waited for.
+        :raises ProlificError: it is not published or is paused, and the arguments do not allow that.
         """
         study, _ = answer
         status = fold_status(study["status"])
@@ -142,14 +142,14 @@ class StudyWait(_StudyWait):
         return self.is_of_study(statuses) and statuses[0]["status"] in self.statuses
 
     def is_over(self, statuses: list[Status]) -> bool:
-        """Tell whether it is, and has been at the look before if that status may last for a moment only."""
+        """Tell whether the wait is over; a status that may last only for a moment must be seen at two looks."""
         [study] = statuses
         is_momentary = study["status"] in MOMENTARY_STATUSES and study["status"] != self._seen
         self._seen = study["status"]
         return self.opens(statuses) and not is_momentary
 
     def measure(self, status: Status) -> Measure:
-        """Return the study in words: ``'Screener' is ACTIVE, 12 of 30 places taken``."""
+        """Describe the study: ``study 'Screener' is ACTIVE, 12 of 30 places taken``."""
         taken, places = status["places_taken"], status["total_available_places"]
         text = f"study {shorten(status['internal_name'] or status['name'])} is {status['status']}"
         if type(taken) is not int or type(places) is not int:
@@ -180,14 +180,14 @@ class SubmissionWait(_StudyWait):
         self.if_ended = check_if_ended(if_ended, "if_ended")
 
     def ask(self, hook: ProlificHook) -> Answer:
-        """Read the study first: if it is completed, the counts that follow are those that it ended with."""
+        """Read the study before its counts: if it is completed, the counts are final."""
         return hook.get_study(self.study_id), hook.count_submissions(self.study_id)
 
     def judge(self, answer: Answer) -> list[Status]:
         """Return how many submissions count.
 
-        :raises ProlificError: there are too few and the study is completed, not published, or paused, and that is not
-            waited for.
+        :raises ProlificError: there are too few, and the study is completed, not published or paused, and the arguments
+            do not allow that.
         """
         study, counts = answer
         status = fold_status(study["status"])
@@ -203,7 +203,7 @@ class SubmissionWait(_StudyWait):
         if not reached and status == "COMPLETED" and self.if_ended == "fail":
             raise ProlificError(
                 f"{describe_study(study)} is completed with {submission_count} of {target} submissions in "
-                f'{" or ".join(self.statuses)}: no more will come; if_ended="return" goes on with what there is'
+                f'{" or ".join(self.statuses)}: no more will come; set if_ended="return" to go on with these'
             )
         return [
             {
@@ -218,7 +218,7 @@ class SubmissionWait(_StudyWait):
         ]
 
     def opens(self, statuses: list[Status]) -> bool:
-        """Tell whether the submissions are those of this study, and enough, or all that will come."""
+        """Tell whether the submissions of this study are enough, or all that will come."""
         if not self.is_of_study(statuses):
             return False
         [study] = statuses
@@ -229,7 +229,7 @@ class SubmissionWait(_StudyWait):
         return study["reached"] is (count >= target) and (count >= target or is_all)
 
     def last_growth(self, hook: ProlificHook, statuses: list[Status]) -> float | None:  # noqa: ARG002
-        """Return when the last submission that counts began or was handed in; of approvals no time is known."""
+        """Return when the last submission that counts began or was handed in; Prolific has no time of approvals."""
         counted = [
             each for each in hook.list_submissions(self.study_id) if fold_status(each["status"]) in self.statuses
         ]
@@ -237,7 +237,7 @@ class SubmissionWait(_StudyWait):
         return max(map(read_time, times), default=None)
 
     def measure(self, status: Status) -> Measure:
-        """Return the study in words: ``'Screener' has 12 of 30 submissions (40%)``."""
+        """Describe the study: ``study 'Screener' (ACTIVE) has 12 of 30 submissions (40%)``."""
         count, target = status["submission_count"], status["target_count"]
         percent = 100 * count // target
         text = f"study {shorten(status['name'])} ({status['status']}) has {count} of {target} submissions ({percent}%)"
@@ -245,5 +245,5 @@ class SubmissionWait(_StudyWait):
 
 
 def describe_study(study: Study) -> str:
-    """Return which study is meant, for a message."""
+    """Return the name and the id of a study, for a message."""
     return f"study {shorten(study.get('internal_name') or study.get('name'))} ({shorten(study['id'])[1:-1]})"

@@ -1,7 +1,7 @@
-"""The gate's arithmetic: given groups and targets, who has reached, who is short, who is missing.
+"""The gate's arithmetic: which groups have reached their targets, which are short, and which are missing.
 
-Pure: it knows neither Airflow nor HTTP, so the sensor on a worker, the trigger in a triggerer and a test all judge
-by the same lines.
+Pure: it uses neither Airflow nor HTTP, so the sensor on a worker, the trigger in a triggerer and the tests all judge
+with the same code.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ check_if_missing = one_of("fail", "wait")
 
 
 class TargetStatus(TypedDict):
-    """How one target stands: an entry of the sensor's XCom and of the trigger's event.
+    """The status of one target: an entry of the sensor's XCom and of the trigger's event.
 
     ``id`` and ``participant_count`` are ``None``, and ``name`` is the target's own key, while the group is missing.
     """
@@ -59,9 +59,9 @@ def check_targets(value: Any, name: str) -> dict[str, int]:
 
 
 def check_waited_active(value: Any, name: str) -> bool | None:
-    """Return among which groups to look.
+    """Return which groups to look at.
 
-    :raises ProlificValueError: among none that can reach a target.
+    :raises ProlificValueError: only deleted groups, which cannot reach a target.
     """
     active = check_active(value, name)
     if active is False:
@@ -79,7 +79,7 @@ class Gate(Wait):
     :param active: ``True`` to look among live groups, ``None`` also among deleted ones, which reach no target.
     :param match: ``"all"``: every target must be reached; ``"any"``: one is enough.
     :param if_missing: ``"fail"``: a group that is missing or deleted is an error; ``"wait"``: it counts as not reached.
-    :raises ProlificValueError: one of them is none of these.
+    :raises ProlificValueError: an argument has another value.
     """
 
     plural: ClassVar[str] = "groups"
@@ -160,21 +160,21 @@ class Gate(Wait):
         return max(map(read_time, joined), default=None)
 
     def measure(self, status: Status) -> Measure:
-        """Return one target's standing in words: ``'Screened' has 120 of 300 (40%)``."""
+        """Describe one target: ``'Screened' has 120 of 300 (40%)``."""
         name, count, target = shorten(status["name"]), status["participant_count"], status["target_count"]
         if count is None:
             return Measure(f"{name} does not exist yet (target {target})", None, target)
         return Measure(f"{name} has {count} of {target} ({100 * count // target}%)", count, target)
 
     def describe_short(self, statuses: Iterable[Status]) -> str:
-        """Return in words the targets that are not reached."""
+        """Describe the targets that are not reached."""
         return self.describe(status for status in statuses if not status["reached"])
 
 
 def read_count(group: Mapping[str, Any]) -> int:
     """Return a group's participant count.
 
-    :raises ProlificResponseError: it came without one, or with something else.
+    :raises ProlificResponseError: the count is missing, or is not a whole number.
     """
     count = group.get("participant_count")
     if type(count) is not int or not 0 <= count <= MAX_COUNT:

@@ -16,18 +16,18 @@ from airflow_provider_prolific.waiting.polling import Question, SharedPoll, shar
 from airflow_provider_prolific.waiting.progress import Journal, Stall
 from airflow_provider_prolific.waiting.wait import Status, Wait
 
-#: The worker has just looked when a wait is handed over: how long the first look here waits at most, in seconds.
+#: The longest pause before the first look here, in seconds: the worker has just looked when it defers.
 FIRST_LOOK_SECONDS = 10.0
-#: How long it waits if two intervals are as long. Airflow's scheduler hears of the worker's end up to 5 seconds later
-#: (``[workers] min_heartbeat_interval``), and marks a task that has been resumed by then as failed.
+#: That pause if two intervals are at least as long. Airflow's scheduler learns of the worker's end up to 5 seconds
+#: later (``[workers] min_heartbeat_interval``), and it marks a task that was resumed before then as failed.
 SETTLED_SECONDS = 8.0
 #: How long after the deadline the last look may still be answered, in seconds.
 LAST_LOOK_SECONDS = 15.0
-#: How old the answer may be on which a wait ends at its deadline, in seconds.
+#: The greatest age of an answer that ends a wait at its deadline, in seconds.
 LAST_LOOK_MAX_AGE_SECONDS = 5.0
-#: The longest pause before the first look that a ``Retry-After`` may have asked for, in seconds.
+#: The longest pause before the first look for a ``Retry-After``, in seconds.
 MAX_NOT_BEFORE_SECONDS = 120.0
-#: How long a wait goes on with an Airflow connection that this triggerer has never been able to read, in seconds.
+#: How long a wait goes on if this triggerer has never been able to read its Airflow connection, in seconds.
 UNSEEN_CONNECTION_SECONDS = 300.0
 
 
@@ -35,24 +35,25 @@ class WaitTrigger(BaseTrigger):
     """Wait in the triggerer; it only reads.
 
     It yields one event, flat JSON: ``status`` is ``"success"``, ``"timeout"``, ``"stalled"`` or ``"error"``; the
-    statuses are those of the last good look; ``message`` says it in words. What its constructor is given is not
-    checked there but when it runs, and ends as an error event: an exception in the constructor would end the whole
+    statuses are those of the last successful look; ``message`` describes the result. The arguments are checked when
+    the trigger runs, and a bad one becomes an error event: an exception in the constructor would end the whole
     triggerer.
 
-    :param deadline: When the wait ends, in seconds since the epoch: absolute, so that a restart does not prolong it.
+    :param deadline: When the wait ends, in seconds since the epoch: absolute, so that a restart does not extend it.
     :param prolific_conn_id: The Prolific connection; its token never leaves the connection.
     :param poke_interval: Seconds between two looks.
     :param exponential_backoff: Double the interval after each look.
     :param max_wait: The longest interval then, in seconds; ``None`` for a day.
     :param silent_fail: Log permanent errors and go on, instead of ending the wait.
-    :param not_before: When the first look may happen, in seconds since the epoch, if the API named a time.
-    :param stalled_after: End the wait if no count has grown for so many seconds.
-    :param grown_at: When a count grew last as far as the worker has seen, in seconds since the epoch.
-    :param grown_counts: The counts that it saw; the first line of the log tells what has come since.
-    :param arguments: Those of the wait.
+    :param not_before: The earliest time of the first look, in seconds since the epoch, if the API sent a
+        ``Retry-After``.
+    :param stalled_after: End the wait if no count has grown for this number of seconds.
+    :param grown_at: When the worker last saw a count grow, in seconds since the epoch.
+    :param grown_counts: The counts that the worker saw; the first line of the log shows the growth since then.
+    :param arguments: The arguments of the wait.
     """
 
-    #: What is waited for.
+    #: The wait, whose arguments the trigger takes in addition to its own.
     wait_class: ClassVar[type[Wait]]
 
     def __init__(
@@ -111,7 +112,7 @@ class WaitTrigger(BaseTrigger):
             wait = self.wait_class(**self.arguments)
             status, statuses, message = await self._run(wait)
         except Exception as error:
-            self.log.exception("The wait ends with an error that was not foreseen")
+            self.log.exception("The wait ends with an unexpected error")
             status, statuses, message = "error", [], f"{type(error).__name__}: {error}"
         event = {"status": status, self.wait_class.plural: statuses, "message": one_line(message, 1000)}
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
@@ -131,7 +132,7 @@ class WaitTrigger(BaseTrigger):
             while True:
                 is_last = time.time() >= self.deadline
                 if is_last:
-                    # What must be seen twice must not be seen in one answer twice.
+                    # If the same must be seen twice, one answer must not count twice.
                     is_seen_once = bool(statuses) and wait.opens(statuses)
                     since = loop.time() - (0 if is_seen_once else min(pace.beat, LAST_LOOK_MAX_AGE_SECONDS))
                 found = await self._look(poll, since, wait, is_last)
@@ -151,18 +152,18 @@ class WaitTrigger(BaseTrigger):
                 else:
                     journal.failed(found, loop.time())
                 since = poll.next_beat(pace.beat, next(pauses))
-                # The look sleeps until the beat, with one timer for all; a deadline that comes first needs its own.
+                # The look sleeps until the beat, with one timer for all waits; an earlier deadline needs its own.
                 while 0 < (left := self.deadline - time.time()) < since - loop.time():  # noqa: ASYNC110 - two clocks
                     await asyncio.sleep(left)
 
     def _first_pause(self, pace: Pace) -> float:
-        """Return the seconds before the first look: the worker has just looked, and the API may have named a time."""
+        """Return the seconds before the first look: the worker has just looked, and there may be a ``Retry-After``."""
         asked_for = 0 if self.not_before is None else min(self.not_before - time.time(), MAX_NOT_BEFORE_SECONDS)
         settled = min(max(pace.beat, SETTLED_SECONDS), 2 * pace.beat, FIRST_LOOK_SECONDS)
         return min(max(settled, asked_for), self.deadline - time.time())
 
     async def _look(self, poll: SharedPoll, since: float, wait: Wait, is_last: bool) -> list[Status] | Exception:
-        """Return what a look says, or why it says nothing."""
+        """Return the statuses that a look has found, or its error."""
         patience = LAST_LOOK_SECONDS if is_last else max(self.deadline - time.time(), 0)
         try:
             look = await poll.look(since, patience, breadth=wait.breadth, is_last=is_last)
@@ -175,7 +176,7 @@ class WaitTrigger(BaseTrigger):
         return statuses
 
     def _lasting(self, error: Exception, poll: SharedPoll, waited: float) -> str | None:
-        """Return in words why the wait ends with an error, or ``None`` if it goes on."""
+        """Return why the wait ends with this error, or ``None`` if it goes on."""
         if self.silent_fail or getattr(error, "transient", False):
             return None
         if isinstance(error, ProlificUnreadableConnectionError):

@@ -1,6 +1,7 @@
-"""What a wait is for: a question to Prolific, and how its answer is judged.
+"""A wait: a question to Prolific, and how its answer is judged.
 
-A sensor on a worker and a trigger in a triggerer make the same `Wait` from the same arguments, so both judge alike.
+A sensor on a worker and a trigger in a triggerer make the same `Wait` from the same arguments, so both judge in the
+same way.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from airflow_provider_prolific.text import shorten
 if TYPE_CHECKING:
     from airflow_provider_prolific.hooks.prolific import ProlificHook
 
-#: How one of the things that are waited for stands: an entry of the sensor's XCom and of the trigger's event.
+#: The status of one target of a wait, such as a group: an entry of the sensor's XCom and of the trigger's event.
 Status = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Measure:
-    """How far one of the things that are waited for is, for people: in words, and as numbers where there are any."""
+    """The progress of one target of a wait, for people: as text, and as numbers if there are any."""
 
     text: str
     count: int | None = None
@@ -31,21 +32,21 @@ class Measure:
 
 
 class Wait(ABC):
-    """What is waited for. A subclass is made from JSON arguments, which it keeps in their normal form.
+    """A question to Prolific and its judge. A subclass takes JSON arguments and keeps them in their normal form.
 
     :raises ProlificValueError: an argument cannot be used.
     """
 
-    #: What the statuses are called in the trigger's event.
+    #: The key of the statuses in the trigger's event.
     plural: ClassVar[str]
     #: The keys of each status.
     keys: ClassVar[frozenset[str]]
-    #: How much it asks: of waits with equal questions the broadest asks, and its answer serves them all.
+    #: How much it asks for: of waits with equal questions the broadest one asks, and its answer serves all of them.
     breadth: ClassVar[int] = 0
 
     @abstractmethod
     def arguments(self) -> dict[str, Any]:
-        """Return the constructor's arguments, JSON only, from which an equal wait is made."""
+        """Return the constructor's arguments, JSON only; they make an equal wait."""
 
     @abstractmethod
     def question(self) -> Hashable:
@@ -57,41 +58,41 @@ class Wait(ABC):
 
     @abstractmethod
     def judge(self, answer: Any) -> list[Status]:
-        """Return how everything that is waited for stands.
+        """Return the status of every target.
 
-        :raises ProlificError: the answer says that the wait is in vain.
+        :raises ProlificError: the answer shows that the wait cannot succeed.
         """
 
     @abstractmethod
     def opens(self, statuses: list[Status]) -> bool:
-        """Tell whether these statuses are those of this wait, and end it."""
+        """Tell whether these statuses belong to this wait, and end it."""
 
     def is_over(self, statuses: list[Status]) -> bool:
-        """Tell whether the wait is over after a look; a subclass may want to see the same at two looks."""
+        """Tell whether the wait is over after a look; a subclass may require the same result at two looks."""
         return self.opens(statuses)
 
     def warning(self, statuses: list[Status]) -> str | None:  # noqa: ARG002 - for subclasses
-        """Return what people should be warned of, if there is anything."""
+        """Return a warning for people, if there is one."""
         return None
 
     @abstractmethod
     def measure(self, status: Status) -> Measure:
-        """Return how far one of them is."""
+        """Return the progress of one target."""
 
     def last_growth(self, hook: ProlificHook, statuses: list[Status]) -> float | None:  # noqa: ARG002 - for subclasses
-        """Return when something that is still short grew last, in seconds since the epoch, if Prolific knows it."""
+        """Return when a count below its target grew last, in seconds since the epoch, if Prolific shows it."""
         return None
 
     def describe(self, statuses: Iterable[Status]) -> str:
-        """Return in words how all of them stand."""
+        """Describe the progress of all targets."""
         return "; ".join(self.measure(status).text for status in statuses)
 
     def describe_short(self, statuses: Iterable[Status]) -> str:
-        """Return in words those that the wait is not over for."""
+        """Describe the progress of the targets that are not reached."""
         return self.describe(statuses)
 
     def confirm(self, statuses: Any) -> list[Status]:
-        """Return the statuses of a success event, after checking that they end this very wait.
+        """Return the statuses of a success event, after checking that they end this wait.
 
         :raises ProlificError: they do not.
         """
@@ -101,11 +102,11 @@ class Wait(ABC):
             and self.opens(statuses)
         ):
             return statuses
-        raise ProlificError(f"the trigger reports success, but not for what is waited for: {shorten(statuses, 300)}")
+        raise ProlificError(f"the trigger reports success, but not for this wait: {shorten(statuses, 300)}")
 
 
 def read_time(text: Any) -> float:
-    """Return a time of the API's in seconds since the epoch; the beginning of time for what is not one."""
+    """Return a time of the API's in seconds since the epoch; ``0.0`` if it is not a time."""
     try:
         time = datetime.fromisoformat(text)
     except (TypeError, ValueError):

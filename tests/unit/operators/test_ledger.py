@@ -138,8 +138,8 @@ class TestByHand:
             ("", "is not JSON"),
             ("{'state': 'not paid'}", "is not JSON"),
             ("null null", "is not JSON"),
-            ("[]", "has not all of state, "),
-            ("{}", "has not all of state, "),
+            ("[]", "does not have all of state, "),
+            ("{}", "does not have all of state, "),
             (
                 json.dumps(entry(state="closed")),
                 "has the state 'closed', which is not one of 'open', 'paid', 'not paid'",

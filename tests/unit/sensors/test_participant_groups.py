@@ -345,5 +345,5 @@ def test_a_success_is_confirmed_by_the_rendered_targets():
     task.participant_group, task.target_count = "g1", "300"
 
     assert task.execute_complete({}, {"status": "success", "groups": [status(300)]}) == [status(300)]
-    with pytest.raises(ProlificError, match=r"not for what is waited for"):
+    with pytest.raises(ProlificError, match=r"not for this wait"):
         task.execute_complete({}, {"status": "success", "groups": [status(299, reached=True)]})

@@ -108,7 +108,7 @@ class TestArguments:
         assert BonusWait("s1", entry()).question() != BonusWait("s1", entry() | {"batch_id": "b2"}).question()
 
     def test_what_is_not_an_entry_is_refused(self):
-        with pytest.raises(ProlificValueError, match=r"^entry has not all of"):
+        with pytest.raises(ProlificValueError, match=r"^entry does not have all of"):
             BonusWait("s1", {"rows": {"u1": "0 + 1"}})
 
 

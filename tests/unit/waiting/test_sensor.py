@@ -757,7 +757,7 @@ class TestExecuteComplete:
         ids=str,
     )
     def test_a_success_that_does_not_end_this_very_wait_is_an_error(self, sensor, statuses):
-        with pytest.raises(ProlificError, match=r"the trigger reports success, but not for what is waited for"):
+        with pytest.raises(ProlificError, match=r"the trigger reports success, but not for this wait"):
             sensor().execute_complete({}, {"status": "success", "jars": statuses, "message": "done"})
 
     @given(EVENTS)
@@ -833,7 +833,7 @@ class TestResume:
         assert log.of_level("error") == ["error: The trigger failed:\nTraceback:\n  in run\nZeroDivisionError\n"]
 
     def test_a_crash_without_a_traceback_is_told_in_airflows_words(self, sensor):
-        with pytest.raises(ProlificError, match=r"^the trigger failed: Trigger failure; its log says why$"):
+        with pytest.raises(ProlificError, match=r"^the trigger failed: Trigger failure; see its log$"):
             sensor().resume_execution("__fail__", {"error": "Trigger failure"}, {})
 
     def test_a_trigger_that_cannot_be_imported_asks_for_the_package(self, sensor):

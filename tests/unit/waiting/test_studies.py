@@ -250,7 +250,7 @@ class TestSubmissionWait:
         with pytest.raises(
             ProlificError,
             match=r"^study 'screener v2' \(s1\) is completed with 12 of 30 submissions in AWAITING REVIEW or APPROVED: "
-            r'no more will come; if_ended="return"',
+            r'no more will come; set if_ended="return"',
         ) as failure:
             submissions("COMPLETED", APPROVED=12)
 
@@ -375,7 +375,7 @@ class TestConfirm:
 
     @pytest.mark.parametrize("changes", [{"id": "s2"}, {"status": "ACTIVE"}, {"status": ["COMPLETED"]}], ids=str)
     def test_another_study_or_status_is_an_error(self, changes):
-        with pytest.raises(ProlificError, match="not for what is waited for"):
+        with pytest.raises(ProlificError, match="not for this wait"):
             StudyWait("s1").confirm([FILLED | changes])
 
     @pytest.mark.parametrize(
@@ -387,13 +387,13 @@ class TestConfirm:
         ids=str,
     )
     def test_another_target_or_too_few_submissions_are_an_error(self, changes):
-        with pytest.raises(ProlificError, match="not for what is waited for"):
+        with pytest.raises(ProlificError, match="not for this wait"):
             SubmissionWait("s1", 30).confirm([ENOUGH | changes])
 
     @pytest.mark.parametrize(("wait", "status"), [(StudyWait("s1"), FILLED), (SubmissionWait("s1", 30), ENOUGH)])
     @pytest.mark.parametrize("times", [0, 2])
     def test_not_one_status_is_an_error(self, wait, status, times):
-        with pytest.raises(ProlificError, match="not for what is waited for"):
+        with pytest.raises(ProlificError, match="not for this wait"):
             wait.confirm([status] * times)
 
     @given(st.lists(st.fixed_dictionaries(dict.fromkeys(ENOUGH, JSON)), max_size=2))

@@ -250,7 +250,7 @@ class TestConfirm:
         ids=str,
     )
     def test_a_status_that_does_not_open_the_gate_is_refused(self, changes):
-        with pytest.raises(ProlificError, match=r"^the trigger reports success, but not for what is waited for"):
+        with pytest.raises(ProlificError, match=r"^the trigger reports success, but not for this wait"):
             Gate({"g1": 10}).confirm([{**self.STATUS, **changes}])
 
     @pytest.mark.parametrize("field", list(STATUS))
@@ -261,13 +261,13 @@ class TestConfirm:
     @pytest.mark.parametrize("junk", [None, "A", {}, {"id": "g2"}])
     def test_one_good_status_does_not_vouch_for_another(self, junk):
         for statuses in ([self.STATUS, junk], [junk, self.STATUS]):
-            with pytest.raises(ProlificError, match=r"not for what is waited for"):
+            with pytest.raises(ProlificError, match=r"not for this wait"):
                 Gate({"g1": 10, "A": 10}, match="any").confirm(statuses)
 
     def test_statuses_in_another_order_than_the_targets_are_refused(self):
         other = {**self.STATUS, "id": "g2", "name": "B"}
 
-        with pytest.raises(ProlificError, match=r"not for what is waited for"):
+        with pytest.raises(ProlificError, match=r"not for this wait"):
             Gate({"A": 10, "B": 10}).confirm([other, self.STATUS])
 
     def test_a_success_is_confirmed_also_if_one_groups_name_is_the_id_of_another_that_is_gone(self, group):

@@ -161,7 +161,7 @@ class TestStored:
 
         event_of(JarTrigger(deadline=0, jar="red", wanted="many"))
 
-        assert log.of_level("exception") == ["exception: The wait ends with an error that was not foreseen"]
+        assert log.of_level("exception") == ["exception: The wait ends with an unexpected error"]
 
 
 class TestEvent:
