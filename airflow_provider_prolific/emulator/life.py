@@ -9,16 +9,13 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_prolific.emulator.groups import Group, synthetic_participant_id
 from airflow_provider_prolific.emulator.models import MAX_SUBMISSIONS
 from airflow_provider_prolific.emulator.money import Cost
-from airflow_provider_prolific.emulator.studies import Study
-from airflow_provider_prolific.emulator.submissions import COMPLETE, NO_CODE, TAKING, Submission
-
-if TYPE_CHECKING:
-    from airflow_provider_prolific.emulator.state import State
+from airflow_provider_prolific.emulator.studies import COMPLETE, NO_CODE, TAKING, Study, Submission
+from airflow_provider_prolific.emulator.world import World
 
 ALLOWLIST = "participant_group_allowlist"
 BLOCKLIST = "participant_group_blocklist"
@@ -30,8 +27,8 @@ REVIEW_SECONDS = 21 * 86400
 class Life:
     """The plan of what is due, and what it does to studies, submissions, groups and wallets."""
 
-    def __init__(self, state: "State") -> None:
-        self._state = state
+    def __init__(self, world: World) -> None:
+        self._world = world
         self._plan: list[tuple[float, int, Callable[[float], None]]] = []
         self._order = count()
         self._numbers = count(1)
@@ -63,7 +60,7 @@ class Life:
             else:
                 study.phase, study.published_at = "UNPUBLISHED", None
 
-        self.plan(at + self._state.settings.publishing_seconds, finish)
+        self.plan(at + self._world.settings.publishing_seconds, finish)
 
     def open(self, study: Study, at: float) -> None:
         """Let people in, for the first time or again."""
@@ -74,7 +71,7 @@ class Life:
 
     def stop(self, study: Study) -> None:
         """Let nobody in any more."""
-        study.phase, study.stopped_status = "STOPPED", self._state.settings.stopped_status
+        study.phase, study.stopped_status = "STOPPED", self._world.settings.stopped_status
 
     # --- people come ---
 
@@ -110,7 +107,7 @@ class Life:
         self.plan(origin + number / study.recruitment.arrivals_per_second, arrive)
 
     def _next_person(self, study: Study, at: float) -> str | None:
-        filters = self._state.filters_of(study)
+        filters = self._world.filters_of(study)
         if not any(filter_["filter_id"] in (ALLOWLIST, "custom_allowlist") for filter_ in filters):
             # Whoever comes from the whole pool is new, and so on no list.
             return synthetic_participant_id(study.id, len(study.submissions) + 1)
@@ -142,7 +139,7 @@ class Life:
             if kind == "custom_blocklist" and participant_id in values:
                 return False
             if kind == "previous_studies_blocklist" and any(
-                participant_id in self._state.studies[value].people for value in values if value in self._state.studies
+                participant_id in self._world.studies[value].people for value in values if value in self._world.studies
             ):
                 return False
             if kind in (ALLOWLIST, BLOCKLIST):
@@ -153,17 +150,17 @@ class Life:
         return True
 
     def _is_in_time(self, study: Study, joined_at: float) -> bool:
-        return self._state.settings.late_members or study.published_at is None or joined_at <= study.published_at
+        return self._world.settings.late_members or study.published_at is None or joined_at <= study.published_at
 
     def _groups(self, filter_: dict[str, Any], at: float) -> Iterator[Group]:
         for group_id in filter_.get("selected_values", ()):
-            group = self._state.groups.get(group_id)
+            group = self._world.groups.get(group_id)
             if group is not None:
                 group.settle(at)
                 yield group
 
     def _wait_for_people(self, study: Study, at: float) -> None:
-        filters = [each for each in self._state.filters_of(study) if each["filter_id"] in (ALLOWLIST, BLOCKLIST)]
+        filters = [each for each in self._world.filters_of(study) if each["filter_id"] in (ALLOWLIST, BLOCKLIST)]
         for filter_ in filters:
             for group in self._groups(filter_, at):
                 self._waiting.setdefault(group.id, set()).add(study)
@@ -209,7 +206,7 @@ class Life:
         self.move(submission, "TIMED-OUT", at)
 
         def come_back(moment: float) -> None:
-            may_come = submission.study.free_places > 0 or self._state.settings.late_return == "always"
+            may_come = submission.study.free_places > 0 or self._world.settings.late_return == "always"
             if submission.status == "TIMED-OUT" and may_come:
                 self.finish(submission, code, moment)
 
@@ -236,7 +233,7 @@ class Life:
             if study.counts["SCREENED OUT"] >= action["slots"] and study.is_recruiting:
                 study.phase = "PAUSED"
         elif action.get("participant_group") is not None:
-            group = self._state.groups.get(action["participant_group"])
+            group = self._world.groups.get(action["participant_group"])
             if group is None or group.is_deleted or group.is_by_hand:
                 return
             if kind == "ADD_TO_PARTICIPANT_GROUP":
@@ -268,7 +265,7 @@ class Life:
             self._pay_reward(study, study.cost_of_a_place)
         if old in TAKING and status not in TAKING and study.phase == "ACTIVE":
             is_disputed = status == "REJECTED" or (status == "RETURNED" and old == "AWAITING REVIEW")
-            outcome = self._state.settings.after_reject
+            outcome = self._world.settings.after_reject
             if was_full and is_disputed and outcome != "ACTIVE":
                 study.phase = "PAUSED" if outcome == "PAUSED" else "STOPPED"
             else:
@@ -280,11 +277,11 @@ class Life:
 
     def _pay_reward(self, study: Study, cost: Cost) -> None:
         study.rewards += cost
-        self._state.wallets[study.workspace_id].spend(cost)
+        self._world.wallets[study.workspace_id].spend(cost)
 
     def pay_part(self, submission: Submission, amount: Decimal | int) -> None:
         """Pay another amount than the reward."""
         cost = submission.study.rates.cost(amount)
         self._pay_reward(submission.study, cost)
-        if self._state.settings.screen_out_as_bonus:
+        if self._world.settings.screen_out_as_bonus:
             submission.bonus_payments.append(cost.rewards)

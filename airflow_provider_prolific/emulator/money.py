@@ -62,11 +62,12 @@ class Rates:
 
 @dataclass(slots=True)
 class Wallet:
-    """The money of a workspace. What studies and bonuses have locked is known to those who lock it."""
+    """The money of a workspace; what is set aside for a study, the study knows."""
 
     rates: Rates
     balance: Decimal
     spent: Cost = field(default_factory=Cost)
+    bonuses_locked: Decimal = Decimal()  # accepted, and not paid yet
 
     def spend(self, cost: Cost) -> None:
         """Pay."""

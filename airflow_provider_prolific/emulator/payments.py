@@ -5,15 +5,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_prolific.emulator.errors import ApiError, invalid, not_found
+from airflow_provider_prolific.emulator.life import Life
 from airflow_provider_prolific.emulator.money import Cost, shown
-from airflow_provider_prolific.emulator.studies import Study
-from airflow_provider_prolific.emulator.submissions import Submission
-
-if TYPE_CHECKING:
-    from airflow_provider_prolific.emulator.state import State
+from airflow_provider_prolific.emulator.studies import Study, Submission
+from airflow_provider_prolific.emulator.world import World
 
 MAX_BATCHES = 10_000
 MAX_ROWS = 1_000
@@ -50,37 +48,36 @@ class Batch:
 class Payments:
     """The batches, what was truly paid, and what is under way."""
 
-    def __init__(self, state: "State") -> None:
-        self._state = state
+    def __init__(self, world: World, life: Life) -> None:
+        self._world = world
+        self._life = life
         self._busy_until: dict[str, float] = {}
         self.batches: dict[str, Batch] = {}
         self.times_paid: Counter[str] = Counter()
         #: Every bonus that was paid to a person, from the moment at which the API accepted it.
         self.log: list[dict[str, Any]] = []
-        #: What has been accepted and not paid yet, by workspace.
-        self.locked: dict[str, Decimal] = dict.fromkeys(state.workspaces, Decimal())
 
     def _occupy(self, workspace_ids: set[str], now: float, seconds: float) -> None:
         """Refuse what contends for a wallet, where that is switched on."""
-        if self._state.settings.contention and any(self._busy_until.get(each, 0) > now for each in workspace_ids):
+        if self._world.settings.contention and any(self._busy_until.get(each, 0) > now for each in workspace_ids):
             raise ApiError(429, "Another payment of this workspace is under way. Please try again later.")
         self._busy_until |= dict.fromkeys(workspace_ids, now + seconds)
 
     def approve(self, submissions: Sequence[Submission], now: float) -> None:
         """Approve all that await review, some time from now."""
-        if self._state.settings.bulk_approve_others == "refuse":
+        if self._world.settings.bulk_approve_others == "refuse":
             others = [each.id for each in submissions if each.status != "AWAITING REVIEW"]
             if others:
                 raise invalid(submission_ids=f"Not awaiting review: {', '.join(others)[:1000]}")
-        seconds = self._state.settings.approval_seconds
+        seconds = self._world.settings.approval_seconds
         self._occupy({each.study.workspace_id for each in submissions}, now, seconds)
 
         def settle(at: float) -> None:
             for submission in submissions:
                 if submission.status == "AWAITING REVIEW":
-                    self._state.life.move(submission, "APPROVED", at)
+                    self._life.move(submission, "APPROVED", at)
 
-        self._state.life.plan(now + seconds, settle)
+        self._life.plan(now + seconds, settle)
 
     def set_up(self, study: Study, csv: str, now: float) -> Batch:
         """Make a batch from lines of an id and an amount in major units; nothing is paid."""
@@ -110,7 +107,7 @@ class Payments:
 
     def pay(self, batch: Batch, now: float) -> None:
         """Pay a batch, once more if it was paid before; people and researcher see it later."""
-        settings, workspace_id = self._state.settings, batch.study.workspace_id
+        settings, workspace_id = self._world.settings, batch.study.workspace_id
         expiry = settings.bonus_expiry_seconds
         if expiry is not None and now > batch.created_at + expiry:
             raise not_found()
@@ -119,11 +116,12 @@ class Payments:
         if len(self.log) + len(batch.rows) > MAX_PAYMENTS:
             raise ApiError(400, f"There can be {MAX_PAYMENTS} payments.")
         total = batch.cost.total
-        if total > self._state.available(workspace_id):
+        if total > self._world.available(workspace_id):
             raise ApiError(400, "There is not enough balance in the workspace for these bonuses.")
         self._occupy({workspace_id}, now, settings.bonus_seconds)
         self.times_paid[batch.id] += 1
-        self.locked[workspace_id] += total
+        wallet = self._world.wallets[workspace_id]
+        wallet.bonuses_locked += total
         visible_at = now + settings.bonus_seconds
         self.log += [
             {
@@ -139,10 +137,10 @@ class Payments:
         ]
 
         def settle(_: float) -> None:
-            self.locked[workspace_id] -= total
-            self._state.wallets[workspace_id].spend(batch.cost)
+            wallet.bonuses_locked -= total
+            wallet.spend(batch.cost)
             batch.study.bonuses += batch.cost
             for submission, amount in batch.rows:
                 submission.bonus_payments.append(amount)
 
-        self._state.life.plan(visible_at, settle)
+        self._life.plan(visible_at, settle)

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 from airflow_provider_prolific.emulator.errors import ApiError, not_found
 from airflow_provider_prolific.emulator.groups import Group, is_known_participant, synthetic_participant_id
 from airflow_provider_prolific.emulator.life import Life
-from airflow_provider_prolific.emulator.models import MAX_GROUPS, MAX_STUDIES, MAX_SUBMISSIONS, Recruitment, Settings
+from airflow_provider_prolific.emulator.models import MAX_GROUPS, MAX_STUDIES, MAX_SUBMISSIONS, Recruitment
 from airflow_provider_prolific.emulator.money import Rates, Wallet
 from airflow_provider_prolific.emulator.payments import Payments
 from airflow_provider_prolific.emulator.seed import Project, Seed, SeedGroup, User
-from airflow_provider_prolific.emulator.studies import Study
+from airflow_provider_prolific.emulator.studies import STATUSES, Study, Submission
 from airflow_provider_prolific.emulator.study_models import StudyFields
-from airflow_provider_prolific.emulator.submissions import STATUSES, Submission
+from airflow_provider_prolific.emulator.world import World
 from airflow_provider_prolific.text import shorten
 
 UNKNOWN_PARTICIPANT = 140003
@@ -29,8 +29,8 @@ class Scope(NamedTuple):
     id: str
 
 
-class State:
-    """Everything the emulator holds; ``clock`` gives epoch seconds, to which ``advance`` adds."""
+class State(World):
+    """The world, and its changes by calls and time; ``clock`` gives epoch seconds, to which ``advance`` adds."""
 
     def __init__(self, seed: Seed, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -43,23 +43,21 @@ class State:
         self._ahead = 0.0
         self.life = Life(self)
         self.started_at = self.now()
-        self.settings: Settings = seed.settings
-        self.workspaces: dict[str, str] = {entry.id: entry.name for entry in seed.workspaces}
-        self.wallets: dict[str, Wallet] = {
-            entry.id: Wallet(entry.rates(), Decimal(entry.balance)) for entry in seed.workspaces
-        }
-        self.payments = Payments(self)
-        self.projects: dict[str, Project] = {entry.id: entry for entry in seed.projects}
-        self.filter_sets: dict[str, dict[str, Any]] = {entry.id: entry.as_json() for entry in seed.filter_sets}
+        self.settings = seed.settings
+        self.workspaces = {entry.id: entry.name for entry in seed.workspaces}
+        self.wallets = {entry.id: Wallet(entry.rates(), Decimal(entry.balance)) for entry in seed.workspaces}
+        self.payments = Payments(self, self.life)
+        self.projects = {entry.id: entry for entry in seed.projects}
+        self.filter_sets = {entry.id: entry.as_json() for entry in seed.filter_sets}
         self.users: list[User] = seed.users
         self.tokens: dict[str, User] = {token: user for user in seed.users for token in user.tokens}
         self.revoked_tokens: set[str] = set()
         self.messages: deque[dict[str, Any]] = deque(maxlen=1000)
-        self.groups: dict[str, Group] = {entry.id: self._group(entry) for entry in seed.groups}
+        self.groups = {entry.id: self._group(entry) for entry in seed.groups}
         self._listings: dict[tuple[Scope, bool | None], list[Group]] = {}
         self._feeders: dict[str, list[tuple[Study, list[dict[str, Any]]]]] | None = None
         self._created = 0
-        self.studies: dict[str, Study] = {}
+        self.studies = {}
         for entry in seed.studies_with_feeders():
             self.create_study(entry, entry.id)
         for workspace in seed.workspaces:  # what these studies have cost was paid before
@@ -216,12 +214,6 @@ class State:
             if study.workspace_id in user.workspaces and project_id in (None, study.project_id)
         ]
 
-    def filters_of(self, study: Study) -> list[dict[str, Any]]:
-        """Return who may take a study: its own filters, or those of its filter set."""
-        filter_set = self.filter_sets.get(study.fields.get("filter_set_id") or "")
-        filters = filter_set["filters"] if filter_set else study.fields.get("filters")
-        return list(filters or ())
-
     def create_study(self, new: StudyFields, study_id: str | None = None) -> Study:
         """Create a study behind the API's back, and let it begin as its status says."""
         now = self.now()
@@ -311,15 +303,6 @@ class State:
         for submission_id in study.submissions:
             del self.life.submissions[submission_id]
         self.forget_feeders()
-
-    def locked(self, workspace_id: str) -> Decimal:
-        """Return how much of a workspace's balance is set aside."""
-        studies = [study for study in self.studies.values() if study.workspace_id == workspace_id]
-        return sum((study.locked for study in studies), self.payments.locked[workspace_id])
-
-    def available(self, workspace_id: str) -> Decimal:
-        """Return how much of a workspace's balance is left to be spent."""
-        return self.wallets[workspace_id].balance - self.locked(workspace_id)
 
 
 def check_submission_status(status: str) -> None:

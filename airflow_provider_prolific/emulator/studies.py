@@ -1,4 +1,4 @@
-"""A study: its fields, its submissions, and what follows from them. No HTTP and no clock in here."""
+"""A study, its submissions, and what follows from them. No HTTP and no clock in here."""
 
 import math
 from collections import Counter
@@ -8,13 +8,35 @@ from typing import Any
 
 from airflow_provider_prolific.emulator.groups import format_datetime
 from airflow_provider_prolific.emulator.models import Recruitment
-from airflow_provider_prolific.emulator.money import Cost, Rates, whole
-from airflow_provider_prolific.emulator.study_models import GROUP_ACTIONS
-from airflow_provider_prolific.emulator.submissions import OPEN, PAID, STATUSES, TAKING, Submission
+from airflow_provider_prolific.emulator.money import Cost, Rates, shown, whole
 
 #: What somebody has decided; the status that is shown follows from it and from the submissions.
 PHASES = ("UNPUBLISHED", "SCHEDULED", "PUBLISHING", "ACTIVE", "PAUSED", "STOPPED")
 DRAFTS = ("UNPUBLISHED", "SCHEDULED")
+
+#: All statuses of submissions, as the counts name them.
+STATUSES = (
+    "ACTIVE",
+    "APPROVED",
+    "AWAITING REVIEW",
+    "PARTIALLY APPROVED",
+    "REJECTED",
+    "RESERVED",
+    "RETURNED",
+    "SCREENED OUT",
+    "TIMED-OUT",
+)
+#: Those that take a place; the others have made it free again.
+TAKING = ("ACTIVE", "APPROVED", "AWAITING REVIEW", "PARTIALLY APPROVED", "RESERVED")
+#: Those that may still have to be paid.
+OPEN = ("ACTIVE", "AWAITING REVIEW", "RESERVED")
+PAID = ("APPROVED", "PARTIALLY APPROVED")
+COMPLETE = ("APPROVED", "AWAITING REVIEW", "PARTIALLY APPROVED", "REJECTED", "SCREENED OUT")
+
+NO_CODE = "NOCODE"
+
+#: What a completion code can do to a group.
+GROUP_ACTIONS = ("ADD_TO_PARTICIPANT_GROUP", "REMOVE_FROM_PARTICIPANT_GROUP")
 
 MINIMUM_HOURLY_REWARD = 600
 _SHORT = ("name", "internal_name", "estimated_completion_time", "total_available_places", "reward")
@@ -42,7 +64,7 @@ class Study:
     stopped_status: str = "AWAITING REVIEW"
     published_at: float | None = None
     publish_at: float | None = None
-    submissions: dict[str, Submission] = field(default_factory=dict)
+    submissions: "dict[str, Submission]" = field(default_factory=dict)
     people: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
     rewards: Cost = field(default_factory=Cost)  # paid so far
@@ -107,13 +129,13 @@ class Study:
             places = max(places, self.places - sum(self.counts[status] for status in PAID))
         return self.cost_of_a_place.total * places
 
-    def add(self, submission: Submission) -> None:
+    def add(self, submission: "Submission") -> None:
         """Take in a new submission."""
         self.submissions[submission.id] = submission
         self.people[submission.participant_id] += 1
         self.counts[submission.status] += 1
 
-    def move(self, submission: Submission, status: str) -> None:
+    def move(self, submission: "Submission", status: str) -> None:
         """Give a submission another status."""
         self.counts[submission.status] -= 1
         self.counts[status] += 1
@@ -194,3 +216,61 @@ class Study:
             "progress_percentage": min(100, round(100 * taken / self.places)),
             "has_credentials": False,
         }
+
+
+@dataclass(slots=True, eq=False)
+class Submission:
+    """One person's way through one study."""
+
+    id: str
+    study: Study
+    participant_id: str
+    started_at: float
+    status: str = "ACTIVE"
+    completed_at: float | None = None
+    study_code: str | None = None
+    is_complete: bool = False
+    return_requested: float | None = None
+    bonus_payments: list[Decimal] = field(default_factory=list)
+
+    def finish(self, at: float, code: str | None) -> None:
+        """Note that the person has come to the end."""
+        self.completed_at, self.study_code, self.is_complete = at, code, True
+
+    def _shared(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "status": self.status,
+            "started_at": format_datetime(self.started_at),
+            "completed_at": _moment(self.completed_at),
+            "return_requested": _moment(self.return_requested),
+            "bonus_payments": [shown(amount) for amount in self.bonus_payments],
+        }
+
+    def as_row(self) -> dict[str, Any]:
+        """Return it as listings show it; the reward is in hundredths of hundredths there."""
+        return self._shared() | {
+            "participant_id": self.participant_id,
+            "study_code": self.study_code,
+            "has_siblings": self.study.people[self.participant_id] > 1,
+            "is_complete": self.is_complete,
+            "time_taken": None if self.completed_at is None else round(self.completed_at - self.started_at, 3),
+            "reward": self.study.fields["reward"] * 100,
+            "strata": {},
+            "star_awarded": False,
+            # From the addresses set aside for documentation.
+            "ip": f"192.0.2.{int(self.id, 16) % 254 + 1}",
+        }
+
+    def as_detail(self) -> dict[str, Any]:
+        """Return it as it is shown alone: several facts have other names there."""
+        return self._shared() | {
+            "participant": self.participant_id,
+            "entered_code": self.study_code,
+            "study_id": self.study.id,
+            "parent_study_id": None,
+        }
+
+
+def _moment(epoch: float | None) -> str | None:
+    return None if epoch is None else format_datetime(epoch)

@@ -10,9 +10,8 @@ from airflow_provider_prolific.emulator import models
 from airflow_provider_prolific.emulator.errors import ApiError, in_words
 from airflow_provider_prolific.emulator.middleware import CONTROL_PREFIX
 from airflow_provider_prolific.emulator.state import State, check_submission_status
-from airflow_provider_prolific.emulator.studies import Study
+from airflow_provider_prolific.emulator.studies import Study, Submission
 from airflow_provider_prolific.emulator.study_models import RECRUITMENT_FIELDS, StudyChanges, StudyFields
-from airflow_provider_prolific.emulator.submissions import Submission
 
 
 class _Advance(models.Model):

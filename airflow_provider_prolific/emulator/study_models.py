@@ -15,7 +15,7 @@ from airflow_provider_prolific.emulator.models import (
     Texts,
     Whole,
 )
-from airflow_provider_prolific.emulator.submissions import STATUSES
+from airflow_provider_prolific.emulator.studies import GROUP_ACTIONS, STATUSES
 
 ACTIONS = (
     "AUTOMATICALLY_APPROVE",
@@ -26,7 +26,6 @@ ACTIONS = (
     "FIXED_SCREEN_OUT_PAYMENT",
     "DYNAMIC_PAYMENT",
 )
-GROUP_ACTIONS = ("ADD_TO_PARTICIPANT_GROUP", "REMOVE_FROM_PARTICIPANT_GROUP")
 
 
 class Body(Model):

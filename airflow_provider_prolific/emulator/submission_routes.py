@@ -10,9 +10,9 @@ from pydantic import Field
 from airflow_provider_prolific.emulator.errors import ApiError, invalid, not_found
 from airflow_provider_prolific.emulator.models import AnyText, AnyTexts, Text, Texts
 from airflow_provider_prolific.emulator.state import State
+from airflow_provider_prolific.emulator.studies import Submission
 from airflow_provider_prolific.emulator.study_models import Body
 from airflow_provider_prolific.emulator.study_routes import CurrentStudy
-from airflow_provider_prolific.emulator.submissions import Submission
 from airflow_provider_prolific.emulator.wire import (
     DEFAULT_LIMIT,
     CurrentState,

@@ -11,8 +11,8 @@ from airflow_provider_prolific.emulator import course
 from airflow_provider_prolific.emulator.errors import ApiError
 from airflow_provider_prolific.emulator.seed import load_seed
 from airflow_provider_prolific.emulator.state import State
+from airflow_provider_prolific.emulator.studies import STATUSES
 from airflow_provider_prolific.emulator.study_models import StudyFields
-from airflow_provider_prolific.emulator.submissions import STATUSES
 
 SEED = load_seed(None)
 WORKSPACE = "64a000000000000000000001"
@@ -79,7 +79,7 @@ def test_places_are_never_overfilled_and_money_is_conserved(shares, places, rewa
         assert wallet.balance + wallet.spent.total - spent_before == before
         assert study.locked >= 0
     state.advance(60)
-    assert state.payments.locked[WORKSPACE] == 0
+    assert wallet.bonuses_locked == 0
     shown = sum((sum(each.bonus_payments, Decimal()) for each in study.submissions.values()), Decimal())
     assert shown == study.bonuses.rewards == sum(Decimal(str(each["amount"])) for each in state.payments.log)
     assert wallet.spent.total - spent_before == study.rewards.total + study.bonuses.total
