@@ -1,4 +1,4 @@
-"""Whom a study recruits: the filters that let only members of participant groups in."""
+"""Allowlists: filters of a study that only members of participant groups pass."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ALLOWLIST = "participant_group_allowlist"
 
 
 def check_groups(value: Any, name: str) -> list[str]:
-    """Return what names participant groups, each once, in their order; at least one."""
+    """Return ids or names of participant groups, each once, in their order; at least one."""
     if not is_listing(value):
         raise ProlificValueError(f"{name} must be a list of participant groups (ids or names), not {shorten(value)}")
     groups = list(dict.fromkeys(check_group(each, f"a group of {name}") for each in value))
@@ -28,18 +28,18 @@ def check_groups(value: Any, name: str) -> list[str]:
 
 
 def with_allowlist(filters: Sequence[Any], group_ids: list[str]) -> list[Any]:
-    """Return filters whose only allowlist is that of these groups; somebody in one of them may take part."""
+    """Return the filters with one allowlist: members of any of these groups pass it."""
     others = [each for each in filters if not _is_allowlist(each)]
     return [*others, {"filter_id": _ALLOWLIST, "selected_values": group_ids}]
 
 
 def check_recruits_only_from(hook: ProlificHook, study: Study, group: Mapping[str, Any]) -> None:
-    """Refuse a study that anybody may take who is not in the group.
+    """Refuse a study that people outside the group can take.
 
-    All filters of a study must let a person in, so one allowlist of this group alone is enough, whatever the others
-    are; an allowlist of several groups is not, for it lets in the members of each.
+    A person must pass all filters of a study. So one allowlist with only this group is enough, whatever the other
+    filters are. An allowlist with several groups is not enough, because the members of each of them pass it.
 
-    :raises ProlificError: it recruits others, or its filters cannot be read.
+    :raises ProlificError: the study recruits others, or its filters cannot be read.
     """
     filters: Any = study.get("filters")
     where = "its filters"
@@ -50,7 +50,7 @@ def check_recruits_only_from(hook: ProlificHook, study: Study, group: Mapping[st
         if wanted not in (None, filter_set.get("version")):
             raise ProlificError(
                 f"{describe_study(study)} uses version {shorten(wanted)} of its filter set, and only version "
-                f"{shorten(filter_set.get('version'))} can be read: whom it recruits is not known"
+                f"{shorten(filter_set.get('version'))} can be read: it is not known who can take part"
             )
     allowlists = [each.get("selected_values") for each in filters or () if _is_allowlist(each)]
     if any(
@@ -60,12 +60,12 @@ def check_recruits_only_from(hook: ProlificHook, study: Study, group: Mapping[st
     name = f"participant group {shorten(group['name'])} ({group['id']})"
     others = any(isinstance(values, list) and group["id"] in values for values in allowlists)
     found = (
-        f"an allowlist among {where} lets members of other groups in as well"
+        f"an allowlist in {where} contains other groups, too"
         if others
-        else f"no allowlist among {where} is of this group"
+        else f"no allowlist in {where} contains this group"
     )
     raise ProlificError(
-        f"{describe_study(study)} does not recruit from {name} alone: {found}. Correct the draft, or set "
+        f"{describe_study(study)} does not recruit only from {name}: {found}. Correct the draft, or set "
         "allow_open_recruitment=True"
     )
 

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from airflow_provider_prolific.hooks.prolific import ProlificHook
     from airflow_provider_prolific.hooks.studies import Study
 
-#: What a new study takes over from its template: all that Prolific documents for the creation of a study, and what it
-#: takes beside that. Not the project, for that decides who pays.
+#: The fields that a new study copies from its template: all that Prolific documents for creating a study, and some that
+#: it accepts without documenting them. Not the project, because the project decides who pays.
 _TEMPLATE_FIELDS = (
     *("name", "description", "external_study_url", "access_details", "prolific_id_option"),
     *("completion_codes", "completion_code", "completion_option", "privacy_notice"),
@@ -47,9 +47,9 @@ _TEMPLATE_FIELDS = (
     *("submissions_config", "study_labels", "content_warnings", "content_warning_details", "metadata"),
     *("credential_pool_id", "data_collection_method", "data_collection_id", "data_collection_metadata"),
 )
-#: Which of them are sent though they may be empty.
+#: Those of them that are sent even if they are empty.
 _REQUIRED = ("name", "description")
-#: Which fields of a template go when another one is changed: Prolific takes one of them only, or computes it.
+#: Fields of the template to drop if the key is changed: Prolific accepts only one of them, or computes the other.
 _REPLACED_BY = {
     "filters": ("filter_set_id", "filter_set_version"),
     "filter_set_id": ("filters", "filter_set_version"),
@@ -58,12 +58,12 @@ _REPLACED_BY = {
     "completion_codes": ("completion_code", "completion_option"),
     "estimated_completion_time": ("maximum_allowed_time",),
 }
-#: Where Prolific puts a person's id into a URL: to Jinja it would look like the beginning of an expression.
+#: Where Prolific puts a participant's id into a URL. Jinja would read it as the beginning of an expression.
 _PLACEHOLDER = re.compile(r"\{\{%\w+%\}\}")
 
 
 class ProlificCreateStudyOperator(ProlificOperator):
-    """Create a draft of a study, unless there is one of this internal name; it costs nothing until it is published.
+    """Create a draft study, unless a study with this internal name exists. It costs nothing until it is published.
 
     .. code-block:: python
 
@@ -76,31 +76,32 @@ class ProlificCreateStudyOperator(ProlificOperator):
             project_id="64b000000000000000000002",
         )
 
-    Prolific lets several studies have one internal name, so the operator looks for it first, among all studies of the
-    project, and once more if the answer to the creation is lost: a retry finds its own draft and makes no second one.
-    One request makes the whole draft, also from a template: the template is read, and its fields are sent with
-    ``changes`` on top. Prolific's own duplicate would need a second request for the changes, and a worker that is
-    killed between the two leaves a copy that looks like one that a person, or another task, is about to change.
-    Unlike that duplicate, people who took the template are not excluded: add a filter to exclude them.
+    Prolific allows several studies with the same internal name. So the operator first searches all studies of the
+    project for it, and searches again if the answer to the creation is lost: a retry finds its own draft and creates no
+    second one.
 
-    If two tasks create a study of the same name at the same moment, the later one deletes its own draft and returns
+    One request creates the whole draft, even from a template: the operator reads the template and sends its fields with
+    ``changes`` on top. Prolific's own duplicate would need a second request for the changes. A worker that is killed
+    between the two requests would leave a copy that looks like somebody else's work. Unlike with that duplicate, people
+    who took the template study are not excluded: add a filter to exclude them.
+
+    If two tasks create a study with the same name at the same time, the later one deletes its own draft and returns
     the other one.
 
-    :param internal_name: The study's name for its researchers, by which it is found again.
-    :param study: The study in the API's own fields, without ``status``. ``{{%PROLIFIC_PID%}}`` and its like are left
-        to Prolific.
-    :param template_study_id: Or a study whose fields are taken over.
+    :param internal_name: The study's name for researchers. The operator finds the study again by this name.
+    :param study: The study in the API's own fields, without ``status``. Prolific's own placeholders, such as
+        ``{{%PROLIFIC_PID%}}``, are not rendered.
+    :param template_study_id: Instead of ``study``: a study whose fields are copied.
     :param changes: What differs from the template, in the API's own fields.
-    :param project_id: The project that the study belongs to, and whose workspace pays; without it ``project`` of
-        ``study``, or else the connection's.
-    :param if_exists: ``"return"``: a study of this name is returned, as it is and whatever its status; ``"fail"``: it
-        is an error.
-    :param participant_groups: Only members of one of these groups may take part: ids or exact names. The study's other
-        filters are kept.
+    :param project_id: The study's project, whose workspace pays; default: ``project`` of ``study``, else the
+        connection's.
+    :param if_exists: If a study with this name exists: ``"return"`` it as it is, whatever its status, or ``"fail"``.
+    :param participant_groups: Only members of these groups may take part: ids or exact names. The study's other filters
+        are kept.
     :param filter: The scope for the groups' names; default: the connection's.
     :param prolific_conn_id: The Prolific connection.
     :return: The study in the API's own field names (``id``, ``status``, …).
-    :raises ProlificError: the name is taken, or taken twice; the API refuses, or its answer cannot be right.
+    :raises ProlificError: the name is taken or ambiguous, the API refuses, or its answer is not valid.
 
     API: https://docs.prolific.com/api-reference/studies/create-study
     """
@@ -155,16 +156,16 @@ class ProlificCreateStudyOperator(ProlificOperator):
         if (study is None) == (arguments["template_study_id"] is None):
             raise ProlificValueError("give either study or template_study_id")
         if study is not None and changes is not None:
-            raise ProlificValueError("changes are those of a template: put them into study itself")
+            raise ProlificValueError("changes belong to template_study_id: put these fields into study itself")
         for name, fields in (("study", study), ("changes", changes)):
             for field, argument in (("internal_name", "internal_name"), ("project", "project_id")):
                 wanted, given = arguments[argument], (fields or {}).get(field)
                 if given not in (None, wanted) and (wanted is not None or name == "changes"):
-                    raise ProlificValueError(f"{name} must not have another {field!r} than the argument {argument}")
+                    raise ProlificValueError(f"{name} and the argument {argument} give different values for {field!r}")
         fields = study or changes or {}
         if arguments["participant_groups"] is not None and fields.get("filter_set_id") is not None:
             raise ProlificValueError(
-                "participant_groups cannot be combined with a filter_set_id: Prolific takes filters from one of the two"
+                "participant_groups cannot be combined with a filter_set_id: Prolific accepts only one of the two"
             )
 
     def perform(
@@ -187,11 +188,11 @@ class ProlificCreateStudyOperator(ProlificOperator):
             raise _ambiguous(internal_name, found)
         if found and if_exists == "fail":
             raise ProlificError(
-                f"there is a study with the internal name {shorten(internal_name)} already: {found[0]['id']}. If an "
-                'earlier try of this task made it, set if_exists="return"'
+                f"a study with the internal name {shorten(internal_name)} already exists: {found[0]['id']}. If an "
+                'earlier try of this task created it, set if_exists="return"'
             )
         if found:
-            self.log.info("%s is there already, %s", describe_study(found[0]), fold_status(found[0]["status"]))
+            self.log.info("%s already exists, %s", describe_study(found[0]), fold_status(found[0]["status"]))
             return hook.get_study(found[0]["id"])
         if study is None:
             assert template_study_id is not None  # noqa: S101 - one of the two is given
@@ -208,7 +209,7 @@ class ProlificCreateStudyOperator(ProlificOperator):
         return self._create(hook, study | {"internal_name": internal_name, "project": project_id})
 
     def _create(self, hook: ProlificHook, body: dict[str, Any]) -> Study:
-        """Create the draft; if the answer is lost, or somebody else did the same, what the project has decides."""
+        """Create the draft. If the answer is lost, or another task was faster, the project's studies decide."""
         internal_name, project_id = body["internal_name"], body["project"]
         try:
             created = hook.create_study(body)
@@ -219,11 +220,11 @@ class ProlificCreateStudyOperator(ProlificOperator):
             with suppress(ProlificError):  # the first error is the one to raise
                 found = _find_studies(hook, project_id, internal_name)
             if not found:
-                error.args = (f"the draft may have been created, and a retry looks for it: {error}",)
+                error.args = (f"the draft may have been created; a retry searches for it: {error}",)
                 raise
             if len(found) > 1:
                 raise _ambiguous(internal_name, found) from error
-            self.log.warning("The answer was lost, but %s is there now: %s", describe_study(found[0]), error)
+            self.log.warning("The answer was lost, but %s exists now: %s", describe_study(found[0]), error)
             return hook.get_study(found[0]["id"])
         found = _find_studies(hook, project_id, internal_name)
         _check_created(created, found, project_id, internal_name)
@@ -231,7 +232,7 @@ class ProlificCreateStudyOperator(ProlificOperator):
         return self._give_way(hook, created, found)
 
     def _give_way(self, hook: ProlificHook, created: Study, found: list[Study]) -> Study:
-        """Return the draft; if another one of this name is older, delete it and return the other one."""
+        """Return the draft. If another one with this name is older, delete the draft and return the older one."""
         times = {study["id"]: read_time(study.get("date_created")) for study in (created, *found)}
         own = times.pop(created["id"])
         if not times:
@@ -241,13 +242,13 @@ class ProlificCreateStudyOperator(ProlificOperator):
             raise _ambiguous(str(created.get("internal_name")), [created, *found])
         if own < times[oldest]:
             return created
-        self.log.warning("%s was created at the same time: the later one, %s, is deleted", oldest, created["id"])
+        self.log.warning("%s was created at the same time: deletes the later one, %s", oldest, created["id"])
         hook.delete_study(created["id"])
         return hook.get_study(oldest)
 
 
 def _find_project(hook: ProlificHook, project_id: Any) -> str:
-    """Return the project that was asked for, or else the connection's."""
+    """Return the project that was asked for, otherwise the connection's."""
     if project_id is not None:
         return check_id(project_id, "project")
     try:
@@ -267,8 +268,8 @@ def _find_studies(hook: ProlificHook, project_id: str, internal_name: str) -> li
     studies = hook.list_studies(project_id)
     if any("internal_name" not in study for study in studies):
         raise ProlificResponseError(
-            f"the studies of project {project_id} came without internal_name: whether there is one named "
-            f"{shorten(internal_name)} cannot be told"
+            f"Prolific listed the studies of project {project_id} without internal_name: it is not known whether one "
+            f"is named {shorten(internal_name)}"
         )
     wanted = composed(internal_name)
     return [
@@ -279,9 +280,9 @@ def _find_studies(hook: ProlificHook, project_id: str, internal_name: str) -> li
 
 
 def _check_created(created: Study, found: list[Study], project_id: str, internal_name: str) -> None:
-    """Refuse a draft that lies elsewhere, or that would not be found again.
+    """Refuse a draft in another project, and a draft that a retry would not find.
 
-    A study need not say where it is; then the project's own listing decides.
+    If the study does not name its project, the list of the project's studies decides.
     """
     project: Any = created.get("project")
     if project is None and created["id"] in [study["id"] for study in found]:
@@ -289,17 +290,17 @@ def _check_created(created: Study, found: list[Study], project_id: str, internal
     if project != project_id:
         raise ProlificError(
             f"Prolific created {describe_study(created)}, but not in project {project_id} (it says "
-            f"{shorten(project)}), and another workspace would pay: delete this draft"
+            f"{shorten(project)}). Delete this draft: another workspace would pay"
         )
     if composed(str(created.get("internal_name", internal_name))) != composed(internal_name):
         raise ProlificError(
-            f"Prolific created {describe_study(created)} under another internal name than {shorten(internal_name)}, "
-            "by which it would not be found again: delete this draft, and choose a name that Prolific keeps as it is"
+            f"Prolific created {describe_study(created)} with another internal name than {shorten(internal_name)}: a "
+            "retry would not find it. Delete this draft, and choose a name that Prolific does not change"
         )
 
 
 def _from_template(template: Study, changes: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a study that is to be like another one, but for the changes."""
+    """Return the fields of a new study: those of the template, with the changes."""
     replaced = {name for change in changes for name in _REPLACED_BY.get(change, ())}
     if template.get("filter_set_id") is not None:
         replaced.add("filters")  # they are shown, but belong to the filter set

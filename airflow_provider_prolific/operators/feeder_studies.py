@@ -12,8 +12,8 @@ from airflow_provider_prolific.text import shorten
 if TYPE_CHECKING:
     from airflow_provider_prolific.hooks.participant_groups import ParticipantGroup
 
-#: The states of a study in which nobody can take part until a researcher does something. In all others, also in
-#: AWAITING REVIEW, it may add members by itself: a participant who returns or times out reopens it.
+#: The statuses in which nobody can take part until a researcher acts. In all others, even in AWAITING REVIEW, a study
+#: may still add members: a participant who returns or times out reopens it.
 DEAD_STUDY_STATUSES = ("COMPLETED", "UNPUBLISHED")
 
 
@@ -23,12 +23,10 @@ def check_unused(group: ParticipantGroup) -> None:
     :raises ProlificError: with each such study, or because Prolific does not say which there are.
     """
     what = f"participant group {shorten(group['name'])} ({group['id']})"
-    # A null says that there are none; an answer without the field, or with something else in it, says nothing.
+    # null means that there are none; a missing field, or another value, means that it is not known.
     studies: Any = group.get("feeder_studies", "nothing") or []
     if not isinstance(studies, list) or not all(isinstance(study, Mapping) for study in studies):
-        raise ProlificError(
-            f"Prolific does not say which studies change {what}: set force=True to delete it all the same"
-        )
+        raise ProlificError(f"Prolific does not say which studies change {what}: set force=True to delete it anyway")
     alive = [
         f"{shorten(study.get('internal_name') or study.get('name'))} ({_bare(study.get('id'))}, "
         f"{_bare(study.get('status'))})"
@@ -38,7 +36,7 @@ def check_unused(group: ParticipantGroup) -> None:
     if alive:
         raise ProlificError(
             f"{what} may still be changed by the completion codes of live studies: {', '.join(alive)}. Wait until they "
-            f"are {' or '.join(DEAD_STUDY_STATUSES)}, or set force=True to delete it all the same"
+            f"are {' or '.join(DEAD_STUDY_STATUSES)}, or set force=True to delete it anyway"
         )
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ProlificPublishStudyOperator(SettlingOperator):
-    """Publish a draft, which lets people in and locks its whole cost in the workspace's wallet.
+    """Publish a draft: people can take part, and Prolific locks the whole cost in the workspace's wallet.
 
     .. code-block:: python
 
@@ -37,25 +37,31 @@ class ProlificPublishStudyOperator(SettlingOperator):
             max_total_cost="150.00 GBP",
         )
 
-    Before it asks Prolific to publish, it makes sure, in this order, that the study is a draft; that it recruits from
-    ``participant_group`` only; that this group has members and is not deleted; that the whole cost is at most
-    ``max_total_cost``; and that the workspace's available balance covers it. Otherwise nothing is done.
+    Before it asks Prolific to publish, the operator checks in this order:
 
-    A retry is safe: a study that is published, or about to be, is not published again, and after the request a look
-    at the study decides, whatever the answer was. Prolific publishes what the draft is at that moment: if somebody
-    has changed it since it was checked, the task fails for a person to decide and is not retried.
+    1. the study is a draft;
+    2. it recruits only from ``participant_group``;
+    3. this group is not deleted and has members;
+    4. the whole cost is at most ``max_total_cost``;
+    5. the workspace's available balance covers it.
+
+    If a check fails, nothing is changed.
+
+    A retry is safe: a study that is published, or is being published, is not published again. After the request, the
+    study's status decides, whatever the answer was. Prolific publishes the draft as it is at that moment: if somebody
+    changed it after the checks, the task fails without a retry, and a person must decide.
 
     :param study_id: The draft.
     :param max_total_cost: The most that the whole study may cost, with fees and VAT: ``"150.00 GBP"``. It is compared
-        with the larger of the study's own figure and Prolific's cost calculator; screen-outs with a fixed pay count,
-        bonuses do not.
-    :param participant_group: Whom the study is for: a group, by id or exact name. A filter of the study (or of its
-        filter set) must be an allowlist of this group alone.
-    :param allow_open_recruitment: Whether the study may recruit others, too.
-    :param skip_balance_check: Whether to publish without a look at the workspace's balance.
+        with the larger of the study's own figure and Prolific's cost calculator. Screen-outs with a fixed payment are
+        included, bonuses are not.
+    :param participant_group: The group that the study is for, by id or exact name. A filter of the study (or of its
+        filter set) must be an allowlist with only this group.
+    :param allow_open_recruitment: Whether the study may also recruit people outside the group.
+    :param skip_balance_check: Whether to publish without checking the workspace's balance.
     :param filter: The scope for a group's name; default: the connection's.
     :param prolific_conn_id: The Prolific connection.
-    :return: The study in the API's own field names, once it is published; whole amounts are hundredths.
+    :return: The published study in the API's own field names; amounts are in hundredths.
     :raises ProlificError: one of the checks failed, or the study is still a draft.
 
     API: https://docs.prolific.com/api-reference/studies/publish-study
@@ -96,11 +102,11 @@ class ProlificPublishStudyOperator(SettlingOperator):
         )
 
     def check_together(self, arguments: Mapping[str, Any]) -> None:
-        """Refuse to publish for nobody in particular, unless that is wanted."""
+        """Refuse to publish without a group, unless ``allow_open_recruitment`` is set."""
         if arguments["participant_group"] is None and not arguments["allow_open_recruitment"]:
             raise ProlificValueError(
                 "participant_group is missing: name the group that the study is for, or set "
-                "allow_open_recruitment=True to publish it for whoever its filters let in"
+                "allow_open_recruitment=True to publish it for everybody who passes its filters"
             )
 
     def perform(
@@ -114,13 +120,13 @@ class ProlificPublishStudyOperator(SettlingOperator):
         skip_balance_check: bool,
         filter: dict[str, str] | None,
     ) -> PublishWait:
-        """Look, check, and ask for the publication if it is still needed."""
+        """Read the study, check it, and ask Prolific to publish it if it is still a draft."""
         study = hook.get_study(study_id)
         status = fold_status(study["status"])
         if status == "SCHEDULED":
             raise ProlificError(
                 f"{describe_study(study)} is SCHEDULED: Prolific will publish it at a time that somebody has set. "
-                "Nothing has been changed; cancel that at Prolific to publish it here"
+                "Nothing has been changed; cancel the schedule at Prolific to publish it here"
             )
         if status != "UNPUBLISHED":
             self.log.info("%s is %s: it is not published again", describe_study(study), status)
@@ -136,7 +142,7 @@ class ProlificPublishStudyOperator(SettlingOperator):
         except ProlificError as error:
             if error.transient and not error.may_have_acted:
                 raise
-            self.log.warning("The request to publish failed; the study itself will tell: %s", error)
+            self.log.warning("The request to publish failed; the study's status decides: %s", error)
             return PublishWait(study_id, asked=True, refusal=str(error))
         return PublishWait(study_id, asked=True)
 
@@ -148,7 +154,7 @@ class ProlificPublishStudyOperator(SettlingOperator):
         filter: dict[str, str] | None,
         allow_open_recruitment: bool,
     ) -> None:
-        """Refuse a study that recruits others, and a group that has nobody."""
+        """Refuse a study that recruits others, and a group without members."""
         group: Any = find_group(hook, participant_group, filter, if_missing="fail")
         if not allow_open_recruitment:
             check_recruits_only_from(hook, study, group)
@@ -160,7 +166,7 @@ class ProlificPublishStudyOperator(SettlingOperator):
             )
 
     def settled(self, hook: ProlificHook, wait: Any, statuses: list[Status]) -> Study:  # noqa: ARG002
-        """Return the published study, after making sure that it is what was checked."""
+        """Return the published study, after checking it once more."""
         arguments = self.checked_arguments()
         study = hook.get_study(arguments["study_id"])
         try:
@@ -170,10 +176,10 @@ class ProlificPublishStudyOperator(SettlingOperator):
                 raise
             if wait.asked:
                 raise ProlificUndecidedError(
-                    f"{describe_study(study)} is published, but is not what was checked: somebody has changed it in "
-                    f"between. Pause or stop it, or leave it as it is: {error}"
+                    f"{describe_study(study)} is published, but somebody changed it after the checks. Pause or stop "
+                    f"it, or leave it as it is: {error}"
                 ) from error
-            self.log.warning("It was published earlier, and today it would not be: %s", error)
+            self.log.warning("It was published earlier, but it would not pass the checks now: %s", error)
         self.log.info("%s is %s", describe_study(study), fold_status(study["status"]))
         return study
 

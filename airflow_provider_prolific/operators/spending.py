@@ -1,4 +1,4 @@
-"""What a study costs, and whether that is allowed and there: asked before anything is spent."""
+"""The cost of a study, its ceiling, and the balance: checked before money is spent."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ def read_places(study: Study) -> int:
 
 
 def find_whole_cost(hook: ProlificHook, study: Study, places: int) -> Money:
-    """Return what a study costs in all if it has so many places: rewards, screen-outs, fees and VAT.
+    """Return the whole cost of a study with this number of places: rewards, screen-outs, fees and VAT.
 
-    :raises ProlificError: Prolific does not say enough.
+    :raises ProlificError: Prolific does not say how much it is.
     """
     screen_outs = sum(hook.calculate_study_cost(reward, slots) for reward, slots in _screen_outs(study))
-    return find_cost(hook, study, places, beside=screen_outs)
+    return find_cost(hook, study, places, extra=screen_outs)
 
 
-def find_cost(hook: ProlificHook, study: Study, places: int, *, beside: int = 0) -> Money:
-    """Return what so many places of a study cost, with fees and VAT.
+def find_cost(hook: ProlificHook, study: Study, places: int, *, extra: int = 0) -> Money:
+    """Return the cost of this number of places of a study, with fees and VAT.
 
-    Prolific's calculator knows the account's rates, not those of a workspace; the study's own figure is at the
-    workspace's, but not every answer has one, and it is for the places that the study has now. The larger one is
-    returned.
+    There are two figures, and the larger one is returned. Prolific's calculator uses the rates of the account, not
+    those of the workspace. The study's own figure uses the workspace's rates, but not every answer has it, and it is
+    for the places that the study has now.
 
-    :param beside: What is to be added to the calculator's figure, in hundredths.
-    :raises ProlificError: Prolific does not say enough.
+    :param extra: An amount to add to the calculator's figure, in hundredths.
+    :raises ProlificError: Prolific does not say how much it is.
     """
-    figure = hook.calculate_study_cost(_read_count(study, "reward"), places) + beside
+    figure = hook.calculate_study_cost(_read_count(study, "reward"), places) + extra
     shown: Any = study.get("total_cost")
     if type(shown) in (int, float):
         share = Decimal(places) / max(read_places(study), 1)
@@ -54,7 +54,7 @@ def find_cost(hook: ProlificHook, study: Study, places: int, *, beside: int = 0)
 def check_ceiling(study: Study, cost: Money, max_total_cost: Money) -> None:
     """Refuse a cost above the ceiling.
 
-    :raises ProlificError: it is above it, or in another currency.
+    :raises ProlificError: the cost is above the ceiling, or in another currency.
     """
     if cost > max_total_cost:
         raise ProlificError(
@@ -66,8 +66,8 @@ def check_ceiling(study: Study, cost: Money, max_total_cost: Money) -> None:
 def check_balance(hook: ProlificHook, study: Study, cost: Money, *, skip: bool) -> None:
     """Refuse a cost that the workspace's available balance does not cover.
 
-    :param skip: Whether the balance is not looked at.
-    :raises ProlificError: it does not, or it cannot be read.
+    :param skip: Whether to leave out this check.
+    :raises ProlificError: the balance does not cover the cost, or cannot be read.
     """
     if skip:
         return
@@ -80,28 +80,28 @@ def check_balance(hook: ProlificHook, study: Study, cost: Money, *, skip: bool) 
 
 
 def read_balance(hook: ProlificHook, study: Study) -> Money:
-    """Return what the study's workspace has available, for those who need not look at it.
+    """Return the available balance of the study's workspace, for a check that can be skipped.
 
-    :raises ProlificError: it cannot be read.
+    :raises ProlificError: it cannot be read; the error says how to skip the check.
     """
     try:
         return find_available(hook, study)
     except ProlificError as error:
         unreadable = ProlificError(
-            f"the balance of the workspace of {describe_study(study)} cannot be read: {error}. With "
-            "skip_balance_check=True it is not looked at, and Prolific alone refuses what it does not cover"
+            f"the balance of the workspace of {describe_study(study)} cannot be read: {error}. Set "
+            "skip_balance_check=True to leave this check to Prolific"
         )
         unreadable.transient = error.transient
         raise unreadable from error
 
 
 def find_available(hook: ProlificHook, study: Study) -> Money:
-    """Return what the study's workspace has available; where the study does not name it, the connection's has.
+    """Return the available balance of the study's workspace; if the study names none, of the connection's.
 
     :raises ProlificError: it cannot be read.
     """
     balance = hook.get_workspace_balance(study.get("workspace"))
-    # A workspace may owe something: then nothing is available.
+    # A workspace may owe money: then nothing is available.
     return Money.of_hundredths(max(balance["available_balance"], 0), balance["currency_code"], "the available balance")
 
 
@@ -113,7 +113,7 @@ def _read_count(study: Study, name: str) -> int:
 
 
 def _screen_outs(study: Study) -> Iterator[tuple[int, int]]:
-    """Yield the pay and the largest number of screen-outs, which are paid for beside the places."""
+    """Yield the payment and the largest number of screen-outs; they are paid in addition to the places."""
     for code in study.get("completion_codes") or ():
         for action in (code.get("actions") if isinstance(code, Mapping) else None) or ():
             if isinstance(action, Mapping) and action.get("action") == "FIXED_SCREEN_OUT_PAYMENT":

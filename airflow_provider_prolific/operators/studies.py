@@ -35,10 +35,10 @@ __all__ = [
     "ProlificTransitionStudyOperator",
 ]
 
-#: From which statuses each action leads on, and to which.
+#: The statuses in which each action is possible, and the statuses that it leads to.
 _ORIGINS = {"pause": ("ACTIVE",), "start": ("PAUSED",), "stop": ("ACTIVE", "PAUSED")}
 _TARGETS = {"pause": ("PAUSED",), "start": ("ACTIVE",), "stop": ("AWAITING REVIEW", "COMPLETED")}
-#: A status may lag behind the request that changed it: how long before each look at it, in seconds.
+#: How long to wait before each look at the study after a request, in seconds: its status may change late.
 _PAUSES = (0, 1, 2, 4, 8)
 
 
@@ -49,19 +49,19 @@ class ProlificTransitionStudyOperator(ProlificOperator):
 
         stop = ProlificTransitionStudyOperator(task_id="stop", study_id="64d000000000000000000001", action="stop")
 
-    It looks first: a study that is in the wanted status already is not changed, so a retry is safe. After the request
-    another look decides, whatever the answer was.
+    The operator reads the study first: if it already has the wanted status, nothing is changed, so a retry is safe.
+    After the request it reads the study again. That status decides, whatever the answer was.
 
-    ``AWAITING REVIEW`` may mean that all places are taken for the moment, or that the study was stopped. It counts as
-    stopped, with a warning: Prolific does not stop a study that is full, and a place that becomes free again lets
-    people in. It counts as started if all places are taken.
+    ``AWAITING REVIEW`` can mean that all places are taken at the moment, or that the study was stopped. It counts as
+    stopped, with a warning: Prolific does not stop a full study, and if a place becomes free again, people can take
+    part. It counts as started if all places are taken.
 
     :param study_id: The study.
-    :param action: ``"pause"`` (nobody can begin until it is started), ``"start"`` (after a pause), or ``"stop"`` (for
-        good, though more places may open it again).
+    :param action: ``"pause"`` (nobody can begin until it is started), ``"start"`` (after a pause), or ``"stop"``
+        (permanently, but more places may reopen it).
     :param prolific_conn_id: The Prolific connection.
-    :return: The study in the API's own field names, as it is then.
-    :raises ProlificError: the study is in a status from which this is not possible, or the API refuses.
+    :return: The study after the action, in the API's own field names.
+    :raises ProlificError: the study's status does not allow the action, or the API refuses.
 
     API: https://docs.prolific.com/api-reference/studies/publish-study
     """
@@ -81,7 +81,7 @@ class ProlificTransitionStudyOperator(ProlificOperator):
         self.set_arguments(study_id=study_id, action=action)
 
     def perform(self, hook: ProlificHook, *, study_id: str, action: str) -> Study:
-        """Look, act if it is still needed, and look again."""
+        """Read the study, act if it is still needed, and read it again."""
         study = hook.get_study(study_id)
         if self._is_done(study, action):
             return study
@@ -104,7 +104,7 @@ class ProlificTransitionStudyOperator(ProlificOperator):
         if failure is not None:
             raise failure
         raise ProlificError(
-            f"{describe_study(study)} is still {study['status']}, though Prolific accepted to {action} it: try again"
+            f"{describe_study(study)} is still {study['status']}, although Prolific accepted to {action} it: try again"
         )
 
     def _is_done(self, study: Study, action: str) -> bool:
@@ -115,8 +115,8 @@ class ProlificTransitionStudyOperator(ProlificOperator):
         self.log.info("%s is %s", describe_study(study), status)
         if status == "AWAITING REVIEW":
             self.log.warning(
-                "Prolific does not tell whether it was stopped or its places are taken for the moment: if one becomes "
-                "free, it may recruit again"
+                "Prolific does not say whether it was stopped or all places are taken: if a place becomes free, it may "
+                "recruit again"
             )
         return True
 
@@ -136,23 +136,22 @@ class ProlificSetStudyPlacesOperator(ProlificOperator):
             max_total_cost="300.00 GBP",
         )
 
-    The number is the new total, never a number to be added, so a retry is safe: a study that has this number already
-    is not changed, and after the request a look at the study decides, whatever the answer was. Prolific does not take
-    places away.
+    The number is the new total, not an increment, so a retry is safe: a study that already has this number is not
+    changed. After the request the operator reads the study again. Its number of places decides, whatever the answer
+    was. Prolific cannot remove places.
 
-    A study that has ended comes back to life with more places. That needs ``reopen=True`` if it is ``COMPLETED``, or
-    if it is ``AWAITING REVIEW`` with places that nobody has taken, which means that it was stopped. One that is
-    ``AWAITING REVIEW`` with all places taken is full, or was stopped when it was: the two look the same, so it is
-    taken for full, with a warning.
+    More places reopen a study that has ended. That needs ``reopen=True`` if it is ``COMPLETED``, or if it is
+    ``AWAITING REVIEW`` with free places, which means that it was stopped. A study that is ``AWAITING REVIEW`` with all
+    places taken may be full or stopped. The two look the same, so it counts as full, with a warning.
 
     :param study_id: The study.
     :param total_available_places: The new total number of places.
-    :param max_total_cost: The most that the whole study may cost with them, fees and VAT included: ``"150.00 GBP"``.
-    :param reopen: Whether a study that has ended may come back to life.
-    :param skip_balance_check: Whether it is not looked whether the workspace's balance covers the new places.
+    :param max_total_cost: The most that the whole study may then cost, fees and VAT included: ``"150.00 GBP"``.
+    :param reopen: Whether to reopen a study that has ended.
+    :param skip_balance_check: Whether to add places without checking the workspace's balance.
     :param prolific_conn_id: The Prolific connection.
     :return: The study in the API's own field names.
-    :raises ProlificError: it has more places already, has ended, would cost too much, or the API refuses.
+    :raises ProlificError: the study has more places already, has ended, would cost too much, or the API refuses.
 
     API: https://docs.prolific.com/api-reference/studies/update-study
     """
@@ -196,7 +195,7 @@ class ProlificSetStudyPlacesOperator(ProlificOperator):
         reopen: bool,
         skip_balance_check: bool,
     ) -> Study:
-        """Look, check, and set the number if it is another one."""
+        """Read the study, check it, and set the number of places if it is different."""
         study = hook.get_study(study_id)
         places = read_places(study)
         if places == total_available_places:
@@ -205,11 +204,11 @@ class ProlificSetStudyPlacesOperator(ProlificOperator):
         if places > total_available_places:
             raise ProlificError(
                 f"{describe_study(study)} has {places} places, more than total_available_places="
-                f"{total_available_places}: Prolific takes none away. Nothing has been changed"
+                f"{total_available_places}: Prolific cannot remove places. Nothing has been changed"
             )
         self._check_reopening(study, reopen)
         check_ceiling(study, find_whole_cost(hook, study, total_available_places), max_total_cost)
-        # Prolific holds no money for the places of a study that has ended before they were taken.
+        # Prolific holds no money for the free places of a study that has ended.
         new_places = total_available_places - places + (free_places(study) if _has_ended(study) else 0)
         check_balance(hook, study, find_cost(hook, study, new_places), skip=skip_balance_check)
         failure: ProlificError | None = None
@@ -220,7 +219,7 @@ class ProlificSetStudyPlacesOperator(ProlificOperator):
         study = hook.get_study(study_id)
         if (now := read_places(study)) != total_available_places:
             raise failure or ProlificError(
-                f"{describe_study(study)} has {now} places, though Prolific accepted {total_available_places}"
+                f"{describe_study(study)} has {now} places, although Prolific accepted {total_available_places}"
             )
         self.log.info("%s now has %d places instead of %d", describe_study(study), now, places)
         return study
@@ -231,16 +230,16 @@ class ProlificSetStudyPlacesOperator(ProlificOperator):
         status = fold_status(study["status"])
         if status == "COMPLETED" or free_places(study):
             raise ProlificError(
-                f"{describe_study(study)} is {status} and has ended: more places would bring it back to life. Nothing "
-                "has been changed; set reopen=True if that is what you want"
+                f"{describe_study(study)} is {status} and has ended: more places would reopen it. Nothing has been "
+                "changed; set reopen=True if that is what you want"
             )
         self.log.warning(
-            "%s is AWAITING REVIEW: Prolific does not tell whether it is full or was stopped", describe_study(study)
+            "%s is AWAITING REVIEW: Prolific does not say whether it is full or was stopped", describe_study(study)
         )
 
 
 def free_places(study: Study) -> int:
-    """Return how many places are known to be free; a study that is AWAITING REVIEW all the same was stopped."""
+    """Return how many places are known to be free; if there are any, a study that is AWAITING REVIEW was stopped."""
     taken: Any = study.get("places_taken")
     return max(read_places(study) - taken, 0) if type(taken) is int else 0
 

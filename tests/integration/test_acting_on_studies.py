@@ -426,7 +426,7 @@ class TestPublish:
         self, prolific: Emulator, refused: Callable[..., str], filters: list[Any]
     ) -> None:
         study_id = draft(prolific, filters=filters)
-        assert "does not recruit from participant group 'Wave 1 completed'" in refused(study_id)
+        assert "does not recruit only from participant group 'Wave 1 completed'" in refused(study_id)
         assert publish(study_id, allow_open_recruitment=True)["status"] == "ACTIVE"
 
     def test_other_filters_beside_the_allowlist_only_narrow(self, prolific: Emulator) -> None:
@@ -451,7 +451,7 @@ class TestPublish:
             draft(prolific, filters=None, filter_set_id=filter_set_id, filter_set_version=1)
             for filter_set_id in filter_sets
         )
-        assert "no allowlist among its filter set" in refused(opened)
+        assert "no allowlist in its filter set" in refused(opened)
         assert "version 2 of its filter set" in refused(
             draft(prolific, filters=None, filter_set_id=filter_sets[0], filter_set_version=2)
         )
@@ -530,7 +530,7 @@ class TestPublish:
             return transition_study(hook, *arguments)
 
         monkeypatch.setattr(ProlificHook, "transition_study", change_and_publish)
-        with pytest.raises(AirflowFailException, match="is published, but is not what was checked"):
+        with pytest.raises(AirflowFailException, match="is published, but somebody changed it after the checks"):
             publish(study_id)
 
 

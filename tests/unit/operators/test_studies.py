@@ -147,9 +147,12 @@ class TestArguments:
         [
             ({"study": None}, "give either study or template_study_id"),
             ({"template_study_id": "t1"}, "give either study or template_study_id"),
-            ({"changes": {"reward": 100}}, "changes are those of a template"),
-            ({"study": {"internal_name": "Other"}}, "study must not have another 'internal_name'"),
-            ({"study": {"project": "p2"}}, "study must not have another 'project'"),
+            ({"changes": {"reward": 100}}, "changes belong to template_study_id"),
+            (
+                {"study": {"internal_name": "Other"}},
+                "study and the argument internal_name give different values for 'internal_name'",
+            ),
+            ({"study": {"project": "p2"}}, "study and the argument project_id give different values for 'project'"),
             (
                 {"study": {"filter_set_id": "f1"}, "participant_groups": ["A"]},
                 "participant_groups cannot be combined with a filter_set_id",
@@ -309,7 +312,7 @@ class TestCreate:
     def test_a_listing_without_internal_names_is_not_taken_for_one_without_the_name(self, lists, create, changed):
         lists([{"id": "s1", "status": "ACTIVE"}])
 
-        with pytest.raises(ProlificResponseError, match="came without internal_name"):
+        with pytest.raises(ProlificResponseError, match="without internal_name"):
             create()
         assert changed() == []
 
@@ -341,7 +344,7 @@ class TestCreate:
         lists([])
         api.post(STUDIES_URL, status=201, json=study(internal_name="Wave"))
 
-        with pytest.raises(ProlificError, match="under another internal name"):
+        with pytest.raises(ProlificError, match="with another internal name"):
             create()
 
     def test_a_refusal_is_final(self, api, lists, create, asked):
@@ -365,7 +368,7 @@ class TestCreate:
         lists([])
         api.post(STUDIES_URL, status=502)
 
-        with pytest.raises(ProlificApiError, match=r"^the draft may have been created, and a retry looks for it"):
+        with pytest.raises(ProlificApiError, match=r"^the draft may have been created; a retry searches for it"):
             create()
 
     @pytest.mark.parametrize(("theirs", "kept"), [("2026-03-01T09:59:59.9Z", "s2"), ("2026-03-01T10:00:00.1Z", "s1")])
@@ -467,7 +470,7 @@ class TestPublish:
     def test_filters_that_are_not_plainly_an_allowlist_of_the_group_are_none(self, shows, publish, changed, filters):
         shows(study(filters=filters))
 
-        with pytest.raises(ProlificError, match="no allowlist among its filters is of this group"):
+        with pytest.raises(ProlificError, match="no allowlist in its filters contains this group"):
             publish()
         assert changed() == []
 
@@ -494,7 +497,7 @@ class TestPublish:
 
         assert publish(max_total_cost="1.00 GBP")["status"] == "ACTIVE"
         assert changed() == []
-        assert any("today it would not be" in line for line in run.log)
+        assert any("would not pass the checks now" in line for line in run.log)
 
 
 class TestTransition:
@@ -525,7 +528,7 @@ class TestTransition:
         shows(study("ACTIVE"))
         api.post(f"{STUDY_URL}transition/", json=study("ACTIVE"))
 
-        with pytest.raises(ProlificError, match="is still ACTIVE, though Prolific accepted to pause it"):
+        with pytest.raises(ProlificError, match="is still ACTIVE, although Prolific accepted to pause it"):
             run(ProlificTransitionStudyOperator, study_id="s1", action="pause")
 
     def test_a_stop_that_cannot_be_told_from_a_full_study_is_done_with_a_warning(self, run, shows, changed):
@@ -534,7 +537,7 @@ class TestTransition:
         run(ProlificTransitionStudyOperator, study_id="s1", action="stop")
 
         assert changed() == []
-        assert any(line.startswith("warning: Prolific does not tell") for line in run.log)
+        assert any(line.startswith("warning: Prolific does not say") for line in run.log)
 
 
 class TestSetPlaces:
@@ -569,7 +572,7 @@ class TestSetPlaces:
         shows(study("ACTIVE"))
         api.patch(STUDY_URL, json=study("ACTIVE"))
 
-        with pytest.raises(ProlificError, match="has 30 places, though Prolific accepted 40"):
+        with pytest.raises(ProlificError, match="has 30 places, although Prolific accepted 40"):
             set_places()
 
     def test_the_studys_own_figure_grows_with_the_places(self, shows, set_places, changed):
@@ -585,4 +588,4 @@ class TestSetPlaces:
         api.patch(STUDY_URL, json=ended)
 
         assert set_places()["total_available_places"] == 40
-        assert any("does not tell whether it is full or was stopped" in line for line in run.log)
+        assert any("does not say whether it is full or was stopped" in line for line in run.log)
