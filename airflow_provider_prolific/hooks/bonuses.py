@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, TypedDict
-from urllib.parse import quote
 
 from airflow_provider_prolific.arguments import check_id
 from airflow_provider_prolific.exceptions import ProlificResponseError, ProlificValueError
-from airflow_provider_prolific.hooks.client import Client
+from airflow_provider_prolific.hooks.endpoints import Endpoints, quote_id
 from airflow_provider_prolific.money import check_amounts
 from airflow_provider_prolific.text import shorten
 
@@ -25,12 +24,8 @@ class BonusPayment(TypedDict):
     total_amount: float
 
 
-class BonusEndpoints:
+class BonusEndpoints(Endpoints):
     """The hook's methods for bonuses."""
-
-    @property
-    def _client(self) -> Client:
-        raise NotImplementedError
 
     def create_bonus_payment(self, study_id: str, amounts: Mapping[str, str | Decimal]) -> BonusPayment:
         """Set up a batch of bonuses; nothing is paid until :meth:`pay_bonus_payment` is called with its id.
@@ -81,5 +76,5 @@ class BonusEndpoints:
 
         API: https://docs.prolific.com/api-reference/bonuses/pay-bonus-payments
         """
-        batch_id = quote(check_id(bonus_payment_id, "bonus_payment_id"), safe="")
+        batch_id = quote_id(bonus_payment_id, "bonus_payment_id")
         self._client.call("POST", f"/api/v1/bulk-bonus-payments/{batch_id}/pay/", None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Required, TypedDict
-from urllib.parse import quote
 
 from airflow_provider_prolific.arguments import (
     check_active,
@@ -15,7 +14,7 @@ from airflow_provider_prolific.arguments import (
     check_text,
 )
 from airflow_provider_prolific.exceptions import ProlificError, ProlificResponseError, ProlificValueError
-from airflow_provider_prolific.hooks.client import Client
+from airflow_provider_prolific.hooks.endpoints import Endpoints, quote_id
 from airflow_provider_prolific.text import shorten
 
 GROUPS_ENDPOINT = "/api/v1/participant-groups/"
@@ -66,16 +65,12 @@ class ParticipantGroupMembership(TypedDict, total=False):
     datetime_created: str
 
 
-class ParticipantGroupEndpoints:
+class ParticipantGroupEndpoints(Endpoints):
     """The hook's methods for participant groups.
 
     They raise :class:`.ProlificValueError` for a bad argument, before anything is sent, :class:`.ProlificApiError` if
     the API refuses, and :class:`.ProlificResponseError` for an answer that cannot be right or is incomplete.
     """
-
-    @property
-    def _client(self) -> Client:
-        raise NotImplementedError
 
     def list_participant_groups(
         self, filter: Mapping[str, str] | None = None, active: bool | None = True
@@ -328,7 +323,7 @@ def _ignore(answer: Any) -> None:
 
 
 def _group_endpoint(participant_group_id: str) -> str:
-    return f"{GROUPS_ENDPOINT}{quote(check_id(participant_group_id, 'participant_group_id'), safe='')}/"
+    return f"{GROUPS_ENDPOINT}{quote_id(participant_group_id, 'participant_group_id')}/"
 
 
 def _participants_endpoint(participant_group_id: str) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Required, TypedDict
-from urllib.parse import quote
 
-from airflow_provider_prolific.arguments import check_count, check_id, check_limit, check_study_fields, one_of
+from airflow_provider_prolific.arguments import check_count, check_limit, check_study_fields, one_of
 from airflow_provider_prolific.exceptions import ProlificResponseError
-from airflow_provider_prolific.hooks.client import Client
+from airflow_provider_prolific.hooks.endpoints import Endpoints, quote_id
 from airflow_provider_prolific.hooks.listing import by_page
 from airflow_provider_prolific.text import shorten
 
@@ -81,12 +80,8 @@ class Balance(TypedDict, total=False):
     available_balance_breakdown: dict[str, int]
 
 
-class StudyEndpoints:
+class StudyEndpoints(Endpoints):
     """The hook's methods for studies."""
-
-    @property
-    def _client(self) -> Client:
-        raise NotImplementedError
 
     def get_study(self, study_id: str) -> Study:
         """Return one study.
@@ -114,7 +109,7 @@ class StudyEndpoints:
             project_id = self._client.settings.scopes["project_id"]
         endpoint = STUDIES_ENDPOINT
         if project_id is not None:
-            endpoint = f"/api/v1/projects/{quote(check_id(project_id, 'project_id'), safe='')}/studies/"
+            endpoint = f"/api/v1/projects/{quote_id(project_id, 'project_id')}/studies/"
 
         def read_row(row: Any) -> tuple[str, Study]:
             study = _read_study(row)
@@ -231,7 +226,7 @@ class StudyEndpoints:
 
         API: https://docs.prolific.com/api-reference/filter-sets/get-filter-set
         """
-        endpoint = f"/api/v1/filter-sets/{quote(check_id(filter_set_id, 'filter_set_id'), safe='')}/"
+        endpoint = f"/api/v1/filter-sets/{quote_id(filter_set_id, 'filter_set_id')}/"
 
         def read(answer: Any) -> dict[str, Any]:
             if isinstance(answer, dict) and isinstance(answer.get("filters"), list):
@@ -268,7 +263,7 @@ class StudyEndpoints:
         """
         if workspace_id is None:
             workspace_id = self._client.settings.default_workspace_id()
-        endpoint = f"/api/v1/workspaces/{quote(check_id(workspace_id, 'workspace_id'), safe='')}/balance/"
+        endpoint = f"/api/v1/workspaces/{quote_id(workspace_id, 'workspace_id')}/balance/"
 
         def read(answer: Any) -> Balance:
             if (
@@ -302,4 +297,4 @@ def _is_cost_part(part: Any) -> bool:
 
 def study_endpoint(study_id: str) -> str:
     """Return the path of a study."""
-    return f"{STUDIES_ENDPOINT}{quote(check_id(study_id, 'study_id'), safe='')}/"
+    return f"{STUDIES_ENDPOINT}{quote_id(study_id, 'study_id')}/"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Required, TypedDict
-from urllib.parse import quote
 
 from airflow_provider_prolific.arguments import check_id, check_ids
 from airflow_provider_prolific.exceptions import ProlificResponseError, ProlificValueError
-from airflow_provider_prolific.hooks.client import Client
+from airflow_provider_prolific.hooks.endpoints import Endpoints, quote_id
 from airflow_provider_prolific.hooks.listing import by_page
 from airflow_provider_prolific.hooks.studies import study_endpoint, whole_number
 from airflow_provider_prolific.text import fold_status, shorten
@@ -44,12 +43,8 @@ class Submission(TypedDict, total=False):
     star_awarded: bool
 
 
-class SubmissionEndpoints:
+class SubmissionEndpoints(Endpoints):
     """The hook's methods for submissions."""
-
-    @property
-    def _client(self) -> Client:
-        raise NotImplementedError
 
     def list_submissions(self, study_id: str) -> list[Submission]:
         """Return all submissions of a study: every page, never a part of them, whatever their status.
@@ -88,7 +83,7 @@ class SubmissionEndpoints:
 
         API: https://docs.prolific.com/api-reference/submissions/get-submission
         """
-        endpoint = f"{SUBMISSIONS_ENDPOINT}{quote(check_id(submission_id, 'submission_id'), safe='')}/"
+        endpoint = f"{SUBMISSIONS_ENDPOINT}{quote_id(submission_id, 'submission_id')}/"
         return self._client.call("GET", endpoint, _read_submission, personal=True)
 
     def count_submissions(self, study_id: str) -> dict[str, int]:
