@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 #: How many bonuses Prolific advises to pay at once.
 MAX_ROWS = 200
-#: How often a task begins again if another one comes between.
+#: How often a task starts over if another task interferes.
 MAX_CLAIMS = 6
 
 
 class ProlificPayBonusesOperator(SettlingOperator):
-    """Pay bonuses: each submission gets what was decided, exactly once.
+    """Pay bonuses to submissions, each exactly once.
 
     .. code-block:: python
 
@@ -43,30 +43,30 @@ class ProlificPayBonusesOperator(SettlingOperator):
             payment_key="wave-1",
         )
 
-    ``amounts`` are totals, not increments: what a submission should have been paid as a bonus in the end. The
-    difference to what Prolific shows is paid, so a run that is repeated does nothing, and a second round means a higher
-    total. Nothing is paid before everything has been looked at: submissions, ceilings, balance.
+    ``amounts`` are totals, not increments: all that a submission should have been paid as a bonus in the end. The
+    operator pays the difference to what Prolific shows. So a repeated run pays nothing, and a second round needs higher
+    totals. All checks (submissions, ceilings, balance) come before the first payment.
 
-    Prolific pays again whenever it is asked again, and shows a bonus minutes later. So each batch is written into a
-    ledger (Airflow Variables) before it is paid, and is never paid a second time. A retry, a cleared task and another
-    run first look until that batch can be seen; where looking cannot tell, the task fails for a person to decide,
-    without a retry: ``docs/bonuses.md`` says how.
+    Prolific pays again if it is asked again, and shows a bonus only minutes later. So each batch is written into a
+    ledger (Airflow Variables) before it is paid, and is never paid twice. A retry, a cleared task or another run first
+    waits until that batch is visible. If it does not become visible, the task fails without a retry, and a person must
+    decide: ``docs/bonuses.md`` says how.
 
     :param study_id: The study.
-    :param amounts: Submission id to total bonus, whole units of the currency as text. At most 200 are paid at once, one
-        batch after the other.
-    :param max_each: No submission may have a higher total, for example ``"10.00 GBP"``.
-    :param max_total: All that is paid under this payment key may not cost more, fees and VAT included.
-    :param payment_key: The name of this round of bonuses: letters, digits and ``_.:+@-``, which a run id has, too.
-    :param statuses: The submissions must be in one of these.
-    :param timeout: How long it looks until the bonuses of a batch can be seen, at most.
+    :param amounts: Submission id to total bonus, as text in the currency's main unit, for example ``"4.25"``. They are
+        paid in batches of at most 200, one after the other.
+    :param max_each: The highest total that a submission may have, for example ``"10.00 GBP"``.
+    :param max_total: The most that all bonuses under this payment key may cost, fees and VAT included.
+    :param payment_key: The name of this round of bonuses: letters, digits and ``_.:+@-``. It can be a run id.
+    :param statuses: The statuses that the submissions may have.
+    :param timeout: How long to wait at most until the bonuses of a batch are visible.
     :param poke_interval: The time between two looks.
-    :param deferrable: Look in the triggerer; the default is Airflow's ``default_deferrable``.
+    :param deferrable: Wait in the triggerer; default: Airflow's ``default_deferrable``.
     :param prolific_conn_id: The Prolific connection.
     :return: What has been paid under this key so far: ``study_id``, ``payment_key``, ``bonus_count``, and as text
         ``amount`` and ``total_amount`` (with fees), such as ``"21.25 GBP"``.
-    :raises ProlificError: something is not as it must be; nothing was paid.
-    :raises AirflowFailException: only a person can decide.
+    :raises ProlificError: a check failed; nothing was paid.
+    :raises AirflowFailException: a person must decide.
 
     API: https://docs.prolific.com/api-reference/bonuses/set-up-bonus-payments
     """
@@ -106,7 +106,7 @@ class ProlificPayBonusesOperator(SettlingOperator):
         )
 
     def check_together(self, arguments: Mapping[str, Any]) -> None:
-        """Refuse totals above the ceiling, and ceilings in two currencies."""
+        """Refuse totals above the ceiling, ceilings in two currencies, and a key that is too long for the ledger."""
         Ledger(arguments["study_id"], arguments["payment_key"])
         max_each, max_total = arguments["max_each"], arguments["max_total"]
         if max_each.currency != max_total.currency:
@@ -115,14 +115,14 @@ class ProlificPayBonusesOperator(SettlingOperator):
             raise ProlificValueError(f"{len(above)} amounts are above max_each ({max_each}): {shorten(above, 300)}")
 
     def perform(self, hook: ProlificHook, *args: Any, **arguments: Any) -> Wait | dict[str, Any]:  # noqa: ARG002
-        """Look into the ledger; reconcile what is open, or else pay the next batch of what is still due."""
+        """Read the ledger; wait for an open batch if there is one, otherwise pay the next batch of what is due."""
         study_id, payment_key = arguments["study_id"], arguments["payment_key"]
         ledger = Ledger(study_id, payment_key)
         for turn in range(MAX_CLAIMS):
             if turn:
                 ledger.give_way(turn)
             if entry := ledger.open_entry():
-                self.log.info("Batch %s is open in the ledger: looks until it can be seen", entry["batch_id"])
+                self.log.info("Batch %s is open in the ledger: waits until its bonuses are visible", entry["batch_id"])
                 return BonusWait(study_id, entry)
             if ledger.claim():
                 entry = self._prepare(hook, ledger, arguments)
@@ -130,18 +130,20 @@ class ProlificPayBonusesOperator(SettlingOperator):
                     return self._result(ledger, arguments)
                 if ledger.open(entry):
                     return self._pay(hook, ledger, study_id, entry)
-        raise ProlificError(f"other tasks prepare bonuses of study {study_id} all the time: this one has paid nothing")
+        raise ProlificError(
+            f"other tasks keep preparing bonuses of study {study_id}: try again later. Nothing was paid"
+        )
 
     def settled(self, hook: ProlificHook, wait: Any, statuses: list[Status]) -> Wait | dict[str, Any]:  # noqa: ARG002
         """Close the entry, and go on with what is still due."""
         entry: Entry = wait.entry
         arguments = self.checked_arguments()
         Ledger(wait.study_id, entry["payment_key"]).close(entry, "paid")
-        self.log.info("All %d bonuses of batch %s can be seen", len(entry["rows"]), entry["batch_id"])
+        self.log.info("All %d bonuses of batch %s are visible", len(entry["rows"]), entry["batch_id"])
         return self.perform(hook, **arguments)
 
     def unsettled(self, wait: Any, statuses: list[Status], reason: str) -> ProlificError:  # noqa: ARG002
-        """Return what a person has to know, for whom alone it is to decide."""
+        """Return the error for the person who must decide."""
         entry: Entry = wait.entry
         cost = f"{entry['total_amount']} {entry['currency']}"
         batch = f"batch {entry['batch_id']} ({len(entry['rows'])} bonuses, {cost} with fees)"
@@ -156,7 +158,7 @@ class ProlificPayBonusesOperator(SettlingOperator):
     # -- one batch --------------------------------------------------------------------------------------------
 
     def _prepare(self, hook: ProlificHook, ledger: Ledger, arguments: dict[str, Any]) -> Entry | None:
-        """Set up all that is due and return the entry of the first batch; ``None`` if nothing is due. Pays nothing."""
+        """Set up all due bonuses and return the entry of the first batch; ``None`` if nothing is due. Pays nothing."""
         study_id, max_each, max_total = (arguments[name] for name in ("study_id", "max_each", "max_total"))
         paid, due = self._due(hook, study_id, arguments["amounts"], arguments["statuses"], max_each.currency)
         if not due:
@@ -171,7 +173,7 @@ class ProlificPayBonusesOperator(SettlingOperator):
         cost = Money(sum((total.amount for _, _, total in batches), Decimal()), currency)
         before = Money(ledger.total_paid(), currency)
         if before + cost > max_total:
-            already = f", after {before} that have been paid under this key" if before.amount else ""
+            already = f", in addition to {before} already paid under this key" if before.amount else ""
             raise ProlificError(
                 f"{len(due)} bonuses cost {cost} with fees{already}, more than max_total ({max_total}): nothing was "
                 "paid"
@@ -183,7 +185,7 @@ class ProlificPayBonusesOperator(SettlingOperator):
             )
         batch_id, amount, total = batches[0]
         self.log.info(
-            "%d bonuses are due, which cost %s with fees; pays %d of them as batch %s",
+            "%d bonuses are due and cost %s with fees; pays %d of them as batch %s",
             len(due),
             cost,
             len(chunks[0]),
@@ -210,9 +212,9 @@ class ProlificPayBonusesOperator(SettlingOperator):
         statuses: list[str],
         currency: str,
     ) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
-        """Return what the submissions have been paid, and what is missing to the amounts.
+        """Return the bonuses that the submissions have been paid, and the differences to the amounts.
 
-        :raises ProlificError: a submission is another study's, in another status, or has been paid more already.
+        :raises ProlificError: a submission belongs to another study, has another status, or has been paid more already.
         """
         from airflow_provider_prolific.hooks.submissions import pick_submissions
 
@@ -227,14 +229,14 @@ class ProlificPayBonusesOperator(SettlingOperator):
         paid = read_bonuses(hook, submissions, currency)
         if above := [each for each, amount in amounts.items() if paid[each] > amount]:
             raise ProlificError(
-                f"{len(above)} of {len(amounts)} submissions have been paid more than their total already, the first "
+                f"{len(above)} of {len(amounts)} submissions have already been paid more than their total, the first "
                 f"{Money(paid[above[0]], currency)} instead of {Money(amounts[above[0]], currency)}: "
                 f"{shorten(above, 300)}; nothing was paid. amounts are totals, not increments"
             )
         return paid, {each: amount - paid[each] for each, amount in amounts.items() if amount != paid[each]}
 
     def _pay(self, hook: ProlificHook, ledger: Ledger, study_id: str, entry: Entry) -> BonusWait:
-        """Pay a batch that the ledger has, once."""
+        """Pay a batch that is in the ledger, once."""
         try:
             hook.pay_bonus_payment(entry["batch_id"])
         except ProlificError as error:
@@ -243,7 +245,7 @@ class ProlificPayBonusesOperator(SettlingOperator):
                 raise
             self.log.warning("It is not known whether batch %s was paid: %s", entry["batch_id"], error)
             return BonusWait(study_id, entry, accepted=False)
-        self.log.info("Prolific has accepted batch %s; looks until its bonuses can be seen", entry["batch_id"])
+        self.log.info("Prolific has accepted batch %s; waits until its bonuses are visible", entry["batch_id"])
         return BonusWait(study_id, entry, accepted=True)
 
     def _result(self, ledger: Ledger, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -258,7 +260,7 @@ class ProlificPayBonusesOperator(SettlingOperator):
             "total_amount": str(Money(ledger.total_paid(), currency)),
         }
         self.log.info(
-            "Nothing is due any more for %d submissions; under the key %s %d bonuses have been paid: %s, %s with fees",
+            "Nothing more is due for %d submissions; under the key %s %d bonuses have been paid: %s, %s with fees",
             len(arguments["amounts"]),
             result["payment_key"],
             result["bonus_count"],
@@ -271,7 +273,7 @@ class ProlificPayBonusesOperator(SettlingOperator):
 def _set_up(hook: ProlificHook, study_id: str, due: Mapping[str, Decimal], currency: str) -> tuple[str, Money, Money]:
     """Set up a batch; return its id, its amount and its cost with fees.
 
-    :raises ProlificError: Prolific shows another sum than was sent.
+    :raises ProlificError: Prolific shows a sum that differs from what was sent.
     """
     batch = hook.create_bonus_payment(study_id, {each: write_amount(amount) for each, amount in due.items()})
     amount = Money.of_hundredths(batch["amount"], currency, "the batch's amount")
@@ -279,7 +281,7 @@ def _set_up(hook: ProlificHook, study_id: str, due: Mapping[str, Decimal], curre
     expected = Money(sum(due.values(), Decimal()), currency)
     if amount.amount != expected.amount or amount > total or batch.get("study") != study_id:
         raise ProlificError(
-            f"{len(due)} bonuses of {expected} were set up, and Prolific shows {amount} ({total} with fees) for study "
+            f"{len(due)} bonuses of {expected} were set up, but Prolific shows {amount} ({total} with fees) for study "
             f"{shorten(batch.get('study'))}; nothing was paid"
         )
     return batch["id"], amount, total

@@ -1,30 +1,33 @@
-"""The ledger of bonuses: what has been paid, and what nobody may pay a second time. Kept in Airflow Variables.
+"""The ledger of bonuses: what has been paid, and what must not be paid twice. Kept in Airflow Variables.
 
-For a study and a payment key there are three, all JSON that people can read (``docs/bonuses.md``):
+A study and a payment key have three Variables. All are JSON that people can read (``docs/bonuses.md``):
 
 ``prolific_bonuses_<study>``
-    The newest entry. As long as it is open, nobody pays bonuses of this study: it is the lock.
+    The newest entry. It is the lock: while this entry is open, no task pays other bonuses of this study.
 ``prolific_bonuses_<study>_key_<payment key>``
-    The closed entries of this key. An entry is closed when it stands here, so nothing ever frees the lock by writing
-    over it: a closing that comes late could hit an entry that has been opened meanwhile.
+    The closed entries of this key. An entry is closed as soon as it is in this list. The lock is never freed by writing
+    over it, because a late write could hit an entry that was opened in the meantime.
 ``prolific_bonuses_<study>_claim``
-    Whose turn it is, while a task prepares a payment.
+    The task whose turn it is to prepare a payment.
 
-**Why two tasks never pay at the same time.** A Variable can be read and written, not compared and set. So a task
+**Why two tasks never pay at the same time.** A Variable can be read and written, but there is no compare-and-set. So a
+task
 
-1. writes a claim of its own, and lets `CLAIM_SECONDS` pass;
-2. looks that no entry is open, and only now reads what the submissions have been paid;
-3. looks that the claim is still its own, and writes its entry. Only if no more than `WRITE_SECONDS` have passed since
-   the beginning of that look when the entry can be read back, it pays.
+1. writes its own claim, and waits for `CLAIM_SECONDS`;
+2. checks that no entry is open, and only then reads what the submissions have been paid;
+3. checks that the claim is still its own, writes its entry, and reads it back. It pays only if this third step took at
+   most `WRITE_SECONDS`.
 
-Of two tasks A and B let B be the one that wrote its claim later. A has looked at the claim before that (or it has found
-B's, and gives up). So A's entry can be read within `WRITE_SECONDS` after B's claim was written (or A does not pay), and
-that is before B looks for an open entry. B finds it open and gives up, or finds it closed, and then what A has paid can
-be seen in what B reads. Clocks of different machines are not compared. A task that wrote its entry too late does not
-pay, but may have replaced another's entry: its own stays open, so that nobody pays until a person has looked.
+Take two tasks A and B, of which B wrote its claim later. A checked the claim before B wrote it (otherwise A finds B's
+claim and gives up). So A's entry can be read at most `WRITE_SECONDS` after B wrote its claim (otherwise A does not
+pay), and this is before B looks for an open entry. If B finds A's entry open, it gives up. If B finds it closed, then
+what B reads next includes what A has paid. Clocks of different machines are not compared. A task that wrote its entry
+too late does not pay, but it may have replaced another task's entry. Its own entry then stays open, and nobody pays
+until a person has checked.
 
-**What Airflow does not tell.** A Variable that cannot be read looks like one that does not exist. So the ledger looks
-several times, and each time at the claim, which does exist; and an entry says how many the key had before it.
+**An unreadable Variable.** In Airflow, a Variable that cannot be read looks like one that does not exist. So the ledger
+looks several times, and each time also at the claim, which must exist. Each entry also says how many entries its key
+had before.
 """
 
 from __future__ import annotations
@@ -43,16 +46,16 @@ from airflow_provider_prolific.text import shorten
 from airflow_provider_prolific.version_compat import get_variable, set_variable
 from airflow_provider_prolific.waiting.bonuses import Entry, check_entry
 
-#: How long a claim stands before its task goes on.
+#: How long a task waits after writing its claim.
 CLAIM_SECONDS = 6.0
-#: How long a task that has seen its claim may take to write its entry: less than a claim stands.
+#: How long a task may take from checking its claim to reading back its entry; less than `CLAIM_SECONDS`.
 WRITE_SECONDS = 5.0
-#: How often a task looks for an open entry meanwhile.
+#: How often a task looks for an open entry while it waits.
 CLAIM_LOOKS = 3
 #: The longest name of an Airflow Variable.
 MAX_NAME = 250
 
-_PAYMENT_KEY = re.compile(r"[A-Za-z0-9_.:+@-]{1,100}", re.ASCII)  # a run id is one
+_PAYMENT_KEY = re.compile(r"[A-Za-z0-9_.:+@-]{1,100}", re.ASCII)  # run ids match
 _DESCRIPTION = "The ledger of bonuses paid through Prolific: see docs/bonuses.md of airflow-provider-prolific"
 
 
@@ -85,9 +88,9 @@ class Ledger:
             )
 
     def open_entry(self) -> Entry | None:
-        """Return the open entry of this key; an entry that a person has set to "not paid" is closed.
+        """Return the open entry of this key; close an entry that a person has set to "not paid".
 
-        :raises ProlificError: the open entry is another key's, or the ledger cannot be read.
+        :raises ProlificError: the open entry belongs to another key, or the ledger cannot be read.
         """
         entry = self._newest_entry()
         if entry is None:
@@ -106,7 +109,7 @@ class Ledger:
         return entry
 
     def claim(self) -> bool:
-        """Claim the study, and tell whether its bonuses may be prepared; otherwise begin again."""
+        """Claim the study; return whether this task may prepare bonuses. Otherwise it must start over."""
         self._claim = uuid.uuid4().hex
         self._write(self._claim_name, self._claim)
         for _ in range(CLAIM_LOOKS):
@@ -119,17 +122,17 @@ class Ledger:
         return True
 
     def give_way(self, turn: int) -> None:
-        """Let another task, which prepares a payment of this study, come to an end.
+        """Wait for another task that prepares a payment of this study.
 
-        :param turn: How often there has been another one.
+        :param turn: How often this task has given way.
         """
         time.sleep(random.uniform(0, CLAIM_SECONDS * 2**turn))  # noqa: S311
 
     def open(self, entry: Entry) -> bool:
-        """Write down a batch that is about to be paid; tell whether it may be paid, or another task has come between.
+        """Write the entry of a batch; return whether the batch may be paid. If not, another task has interfered.
 
         :raises ProlificError: the ledger does not show what was written.
-        :raises ProlificUndecidedError: writing it took too long to be sure that nobody else pays.
+        :raises ProlificUndecidedError: writing took too long to be sure that no other task pays.
         """
         looked_at = time.monotonic()
         if self._read(self._claim_name) != self._claim:
@@ -143,14 +146,14 @@ class Ledger:
             )
         if (passed := time.monotonic() - looked_at) > WRITE_SECONDS:
             raise ProlificUndecidedError(
-                f"writing the Airflow Variable {self.name} took {passed:.0f} seconds, too long to be sure that nobody "
-                f"else pays bonuses of this study: batch {entry['batch_id']} was not paid. When no other task pays any "
-                'more, set its state to "not paid" and clear this task: docs/bonuses.md'
+                f"writing the Airflow Variable {self.name} took {passed:.0f} seconds, too long to be sure that no "
+                f"other task pays bonuses of this study: batch {entry['batch_id']} was not paid. When no other task "
+                'pays, set its state to "not paid" and clear this task: docs/bonuses.md'
             )
         return True
 
     def close(self, entry: Entry, state: str) -> None:
-        """Put an entry to the closed ones of its key; once more does nothing.
+        """Add an entry to the closed ones of its key; doing it again changes nothing.
 
         :param state: ``"paid"`` or ``"not paid"``.
         :raises ProlificError: the ledger cannot be read or written.
@@ -191,7 +194,7 @@ class Ledger:
         entries = [check_entry(each, f"an entry of the Airflow Variable {name}") for each in value or ()]
         if len(entries) < known:
             raise ProlificError(
-                f"the Airflow Variable {name} shows {len(entries)} closed entries, and there have been {known}: it "
+                f"the Airflow Variable {name} shows {len(entries)} closed entries, but there have been {known}: it "
                 "could not be read, or somebody has changed it"
             )
         return entries

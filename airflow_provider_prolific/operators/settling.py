@@ -1,4 +1,4 @@
-"""Operators that ask Prolific for what happens some time later, and look until it has happened."""
+"""Operators whose requests take effect later: they send the request, then wait for the effect."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 
 class SettlingOperator(ProlificOperator):
-    """An operator that asks for something and looks until it has happened; the end of the request says little.
+    """An operator that sends a request and waits until its effect is visible; the answer alone proves little.
 
-    A subclass looks, acts if that is still needed, and names what is to settle, in :meth:`perform`: it is written so
-    that a retry, which begins it anew, does nothing twice. :meth:`settled` says what follows.
+    A subclass implements :meth:`perform`: look, act if that is still needed, and return what to wait for. A retry calls
+    it again, so it must not do anything twice. :meth:`settled` returns the result, or the next wait.
 
-    :param timeout: How long it looks at most: a ``timedelta``, or seconds.
+    :param timeout: How long to wait at most: a ``timedelta``, or seconds.
     :param poke_interval: The time between two looks: a ``timedelta``, or seconds.
-    :param deferrable: Look in the triggerer instead of on a worker; the default is Airflow's ``default_deferrable``.
+    :param deferrable: Wait in the triggerer instead of on a worker; default: Airflow's ``default_deferrable``.
     """
 
     #: The trigger that waits for it, as ``module.Class``.
     trigger_path: ClassVar[str]
-    #: What is looked for; it is made again from its arguments when the task resumes.
+    #: What to wait for; it is created again from its arguments when the task resumes.
     wait_class: ClassVar[type[Wait]]
 
     def __init__(
@@ -51,23 +51,23 @@ class SettlingOperator(ProlificOperator):
         self.deferrable = check_flag(deferrable, "deferrable")
 
     def perform(self, hook: ProlificHook, *args: Any, **arguments: Any) -> Wait | Any:
-        """Look, act if it is still needed, and return what is to settle, or the result if nothing is."""
+        """Look, act if it is still needed, and return what to wait for, or the result if there is nothing."""
         raise NotImplementedError
 
     def settled(self, hook: ProlificHook, wait: Wait, statuses: list[Status]) -> Wait | Any:
-        """Return the result, or what is to settle next."""
+        """Return the result, or what to wait for next."""
         raise NotImplementedError
 
     def unsettled(self, wait: Wait, statuses: list[Status], reason: str) -> ProlificError:  # noqa: ARG002
-        """Return what to raise if it has not settled in time.
+        """Return the error to raise if it has not settled in time.
 
-        :param statuses: What the last look found, if any.
-        :param reason: What kept it, in words.
+        :param statuses: What the last look found, if there was one.
+        :param reason: The reason in words.
         """
         return ProlificError(reason)
 
     def execute(self, context: Context) -> Any:
-        """Check the arguments, do the work, look until it has settled, return the result."""
+        """Check the arguments, do the work, wait until it has settled, return the result."""
         arguments = self.checked_arguments()
         with self.opened_hook() as hook:
             return self._finish(context, hook, self.perform(hook, **arguments))
@@ -75,11 +75,10 @@ class SettlingOperator(ProlificOperator):
     def execute_complete(
         self, context: Context, event: Any, wait: Mapping[str, Any] | None = None, deadline: float = 0
     ) -> Any:
-        """Go on when the trigger has ended its wait; a look of this worker's own decides.
+        """Resume when the trigger has ended; the worker looks once more, and that look decides.
 
         :param event: The trigger's event.
-        :param wait: The arguments of what was waited for. ``dag.test()`` forgets them: then the work begins anew, as
-            it does in a retry.
+        :param wait: The arguments of the wait. ``dag.test()`` loses them: then the work starts again, as in a retry.
         :param deadline: When the wait ends, in seconds since the epoch.
         """
         if wait is None:
@@ -93,16 +92,16 @@ class SettlingOperator(ProlificOperator):
             return self._finish(context, hook, self.settled(hook, settling, statuses))
 
     def _finish(self, context: Context, hook: ProlificHook, outcome: Any) -> Any:
-        """Look until everything has settled; what follows from one thing has the whole time again."""
+        """Wait until everything has settled; each wait has the whole ``timeout``."""
         while isinstance(outcome, Wait):
             statuses = self._look_until(hook, outcome, time.time() + self.timeout)
             outcome = self.settled(hook, outcome, statuses)
         return self.delivered(context, outcome)
 
     def _look_until(self, hook: ProlificHook, wait: Wait, deadline: float, failure: str | None = None) -> list[Status]:
-        """Look until it is over; deferrable, the first look is this worker's and the next are the trigger's.
+        """Look until the wait is over. If ``deferrable``, the worker looks once, and then the trigger takes over.
 
-        :param failure: What ended the trigger, if something did: then one look is all.
+        :param failure: Why the trigger failed, if it did: then the worker looks only once.
         """
         journal = Journal(self.log)
         statuses: list[Status] = []

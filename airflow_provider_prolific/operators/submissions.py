@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 #: How many submissions Prolific advises to approve in one call.
 CHUNK_SIZE = 1000
-#: A submission becomes AWAITING REVIEW some seconds after the person's last page: how often it is looked at until
-#: then, and how many seconds apart.
+#: A submission becomes AWAITING REVIEW some seconds after the participant's last page: how often to look until then,
+#: and how many seconds apart.
 LOOKS = 5
 LOOK_SECONDS = 4
 
@@ -47,15 +47,15 @@ class ProlificListSubmissionsOperator(ProlificOperator):
             task_id="submissions", study_id="64c000000000000000000001", statuses=["AWAITING REVIEW"]
         )
 
-    Participant ids are personal data, and an XCom is kept in Airflow's database: where they are only needed on the way,
-    call ``ProlificHook.list_submissions`` in a task that works with them.
+    Participant ids are personal data, and Airflow stores XComs in its database. If only one task needs the ids, call
+    ``ProlificHook.list_submissions`` in that task instead.
 
     :param study_id: The study.
     :param statuses: Only submissions in these statuses, in any spelling; ``None`` for all.
     :param prolific_conn_id: The Prolific connection.
     :return: All submissions, every page, as a list of dicts, ordered by their start and id: ``id``, ``participant_id``,
         ``status``, ``started_at``, ``completed_at``, ``study_code``, ``return_requested``, ….
-    :raises ProlificError: there is no such study, the API refuses, or its answer cannot be right.
+    :raises ProlificError: there is no such study, the API refuses, or its answer is not valid.
 
     API: https://docs.prolific.com/api-reference/submissions/get-submissions
     """
@@ -74,7 +74,7 @@ class ProlificListSubmissionsOperator(ProlificOperator):
         self.set_arguments(study_id=study_id, statuses=statuses)
 
     def perform(self, hook: ProlificHook, *, study_id: str, statuses: list[str] | None) -> list[Submission]:
-        """List the submissions; the server's own filter by status is not relied on."""
+        """List the submissions; filter by status here, because the server's own filter is not reliable."""
         submissions = hook.list_submissions(study_id)
         counts = Counter(fold_status(submission["status"]) for submission in submissions)
         listed = [each for each in submissions if statuses is None or fold_status(each["status"]) in statuses]
@@ -89,7 +89,7 @@ class ProlificListSubmissionsOperator(ProlificOperator):
 
 
 class ProlificApproveSubmissionsOperator(SettlingOperator):
-    """Approve submissions, so that these people are paid; each once, however often the task runs.
+    """Approve submissions, so Prolific pays these people: each once, even if the task runs again.
 
     .. code-block:: python
 
@@ -100,22 +100,22 @@ class ProlificApproveSubmissionsOperator(SettlingOperator):
             max_submissions=200,
         )
 
-    Only submissions that are ``AWAITING REVIEW`` are sent; one that is ``APPROVED`` counts as done. One that is asked
-    to be returned, has no completion code (``NOCODE``) or is not complete is not eligible, nor is one in another
-    status. Prolific accepts the request and acts later: the task looks until each submission has settled.
+    Only submissions that are ``AWAITING REVIEW`` are sent; one that is ``APPROVED`` counts as done. A submission is not
+    eligible if it has another status, has a return request, has no completion code (``NOCODE``), or is not complete.
+    Prolific accepts the request and acts later: the task waits until each submission has settled.
 
     :param study_id: The study that all of them must belong to.
-    :param submission_ids: The ids of the submissions; an empty list is nothing to do.
-    :param on_ineligible: ``"fail"``: one that is not eligible is an error, and nothing is sent; ``"skip"``: it is left
-        out.
-    :param max_submissions: A longer list is an error, and nothing is sent; ``None`` for no other limit than the list.
-    :param timeout: How long it looks at most until all have settled: a ``timedelta``, or seconds.
+    :param submission_ids: The ids of the submissions; with an empty list there is nothing to do.
+    :param on_ineligible: For submissions that are not eligible: ``"fail"`` and send nothing, or ``"skip"`` them.
+    :param max_submissions: The longest list that is allowed; a longer one is an error, and nothing is sent. ``None``:
+        no limit.
+    :param timeout: How long to wait at most until all have settled: a ``timedelta``, or seconds.
     :param poke_interval: The time between two looks.
-    :param deferrable: Look in the triggerer; the default is Airflow's ``default_deferrable``.
+    :param deferrable: Wait in the triggerer; default: Airflow's ``default_deferrable``.
     :param prolific_conn_id: The Prolific connection.
     :return: ``study_id``, ``submission_count`` (of the list), ``approved_count``, ``skipped_count`` and ``counts``
         (status to number).
-    :raises ProlificError: one is not eligible, of another study, or has not settled in time.
+    :raises ProlificError: a submission is not eligible, belongs to another study, or has not settled in time.
 
     API: https://docs.prolific.com/api-reference/submissions/bulk-approve-submissions
     """
@@ -157,7 +157,7 @@ class ProlificApproveSubmissionsOperator(SettlingOperator):
         on_ineligible: str,
         max_submissions: int | None,
     ) -> Wait | dict[str, Any]:
-        """Look at all of them, send those that await review, and return what is to settle."""
+        """Check all of them, send those that await review, and return what to wait for."""
         if max_submissions is not None and len(submission_ids) > max_submissions:
             raise ProlificError(
                 f"{len(submission_ids)} submissions are more than max_submissions ({max_submissions}); nothing was "
@@ -173,7 +173,7 @@ class ProlificApproveSubmissionsOperator(SettlingOperator):
                 raise ProlificError(
                     f'{text}; nothing was approved. on_ineligible="skip" leaves them out: {shorten([*ineligible], 300)}'
                 )
-            self.log.warning("%s; they are left out", text)
+            self.log.warning("%s; skips them", text)
         for first in range(0, len(eligible), CHUNK_SIZE):
             self._send(hook, study_id, eligible[first : first + CHUNK_SIZE])
             self.log.info(
@@ -192,7 +192,7 @@ class ProlificApproveSubmissionsOperator(SettlingOperator):
         self.log.info("%d of %d submissions of study %s are approved", approved, count, wait.study_id)
         changed = count - len(wait.left_out) - approved
         if changed > 0:
-            self.log.warning("%d of those that were sent have come to another end: %s", changed, status["counts"])
+            self.log.warning("%d of those that were sent now have another status: %s", changed, status["counts"])
         return {
             "study_id": wait.study_id,
             "submission_count": count,
@@ -204,9 +204,9 @@ class ProlificApproveSubmissionsOperator(SettlingOperator):
     def _look(
         self, hook: ProlificHook, study_id: str, submission_ids: Sequence[str]
     ) -> tuple[list[str], dict[str, str]]:
-        """Return which are to be sent, and which are not eligible, with the reason.
+        """Return which ones to send, and which ones are not eligible, with the reason.
 
-        :raises ProlificValueError: one is another study's.
+        :raises ProlificValueError: a submission belongs to another study.
         """
         from airflow_provider_prolific.hooks.submissions import pick_submissions
 
@@ -215,14 +215,14 @@ class ProlificApproveSubmissionsOperator(SettlingOperator):
             wanted = pick_submissions(submissions, submission_ids, study_id, "nothing was approved")
             if look == LOOKS or not any(fold_status(each["status"]) in ("ACTIVE", "PROCESSING") for each in wanted):
                 break
-            self.log.info("Some submissions are not handed in yet: looks again in %d s", LOOK_SECONDS)
+            self.log.info("Some submissions are not finished yet: looks again in %d s", LOOK_SECONDS)
             time.sleep(LOOK_SECONDS)
         ineligible = {each["id"]: reason for each in wanted if (reason := _reason_against(each)) is not None}
         done = {each["id"] for each in wanted if fold_status(each["status"]) == "APPROVED"}
         return [each for each in submission_ids if each not in ineligible and each not in done], ineligible
 
     def _send(self, hook: ProlificHook, study_id: str, submission_ids: list[str]) -> None:
-        """Send a chunk; if it is refused because another task was faster, send what that one has left."""
+        """Send a chunk; if it is refused because another task was faster, send only what is left."""
         try:
             hook.approve_submissions(study_id, submission_ids)
         except ProlificApiError as error:

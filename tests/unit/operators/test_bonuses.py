@@ -293,7 +293,7 @@ class TestCeilings:
         study = study(u1=[], u2=[])
         pay({"u1": "6"}, max_total="14 GBP")
 
-        words = r"1 bonuses cost 5\.614 GBP with fees, after 8\.40 GBP that have been paid under this key, more than"
+        words = r"1 bonuses cost 5\.614 GBP with fees, in addition to 8\.40 GBP already paid under this key, more than"
         with pytest.raises(ProlificError, match=words):
             pay({"u1": "6", "u2": "4.01"}, max_total="14 GBP")
 
@@ -335,7 +335,7 @@ class TestCeilings:
         study.echo = lambda answer: answer | echo
 
         with pytest.raises(
-            ProlificError, match=r"1 bonuses of 6\.00 GBP were set up, and Prolific shows .*nothing was"
+            ProlificError, match=r"1 bonuses of 6\.00 GBP were set up, but Prolific shows .*nothing was"
         ):
             pay({"u1": "6"})
 
@@ -408,11 +408,11 @@ class TestLedger:
 
         paid = "5.25 GBP, 7.35 GBP with fees"
         assert run.log == [
-            "info: 2 bonuses are due, which cost 7.35 GBP with fees; pays 2 of them as batch b1",
-            "info: Prolific has accepted batch b1; looks until its bonuses can be seen",
+            "info: 2 bonuses are due and cost 7.35 GBP with fees; pays 2 of them as batch b1",
+            "info: Prolific has accepted batch b1; waits until its bonuses are visible",
             "info: batch 'b1' has 2 of 2 bonuses paid (100%)",
-            "info: All 2 bonuses of batch b1 can be seen",
-            f"info: Nothing is due any more for 2 submissions; under the key a 2 bonuses have been paid: {paid}",
+            "info: All 2 bonuses of batch b1 are visible",
+            f"info: Nothing more is due for 2 submissions; under the key a 2 bonuses have been paid: {paid}",
         ]
 
 

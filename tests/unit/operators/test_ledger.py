@@ -245,7 +245,7 @@ class TestTrouble:
         assert task.claim()
         variables.unreadable.add(KEY_A)
 
-        with pytest.raises(ProlificError, match=f"{KEY_A} shows 0 closed entries, and there have been 1"):
+        with pytest.raises(ProlificError, match=f"{KEY_A} shows 0 closed entries, but there have been 1"):
             task.total_paid()
 
     def test_and_are_not_written_over(self, opened, variables):
