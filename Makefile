@@ -25,7 +25,7 @@ help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 .PHONY: help
 
-## setup           make .venv with the newest supported Airflow, the package and all tools
+## setup           create .venv with the newest supported Airflow, the package and all tools
 setup: $(VENV)/.ready
 .PHONY: setup
 
@@ -54,27 +54,27 @@ $(VENV)/.ready: EXTRAS := emulator,test,lint,release,docs
 .venv-benchmark/.ready: EXTRAS := emulator
 .venv-benchmark/.ready: PACKAGES := apache-airflow-providers-http==6.3.0
 
-## demo            a local Prolific, a real Airflow, and a pipeline that waits for a growing group
+## demo            run a pipeline that waits for a growing group, with a local Prolific and a real Airflow
 demo: $(VENV)/.ready
 	@$(VENV)/bin/python scripts/demo.py
 .PHONY: demo
 
-## demo-pipeline   a whole pipeline: screener, gate, main study, approvals, bonuses (two minutes)
+## demo-pipeline   run a whole pipeline: screener, wait, main study, approvals, bonuses (two minutes)
 demo-pipeline: $(VENV)/.ready
 	@$(VENV)/bin/python scripts/demo_pipeline.py
 .PHONY: demo-pipeline
 
-## try             a local Prolific and an Airflow to click through, until you stop them: docs/first-wait.md
+## try             start a local Prolific and Airflow for your browser, until you press Ctrl-C: docs/first-wait.md
 try: $(VENV)/.ready
 	@$(VENV)/bin/python scripts/try_out.py
 .PHONY: try
 
-## emulator        the local Prolific alone, until you stop it
+## emulator        start only the local Prolific, until you press Ctrl-C
 emulator: $(VENV)/.ready
 	@$(VENV)/bin/python -m airflow_provider_prolific.emulator
 .PHONY: emulator
 
-## lint            ruff, mypy and bandit; mypy and pyright over the example DAGs, as a user would run them
+## lint            run ruff, mypy and bandit; mypy and pyright also on the example DAGs
 lint: $(VENV)/.ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -84,14 +84,14 @@ lint: $(VENV)/.ready
 	$(VENV)/bin/bandit --quiet --severity-level medium --recursive airflow_provider_prolific
 .PHONY: lint
 
-## test            lint, then all tests on the newest supported Airflow
+## test            run the linters, then all tests on the newest supported Airflow
 test: lint test-$(NEWEST)
 .PHONY: test
 
 # Most tests wait most of the time, so more of them run at once than there are cores; those of a file, or of a group of files, one after another.
 ALL_TESTS := -m pytest --numprocesses 4 --dist loadgroup --no-loadscope-reorder
 
-## test-2.11       all tests on one Airflow: test-2.11, test-3.0, test-3.1, test-3.2, test-3.3
+## test-2.11       run all tests on one Airflow: test-2.11, test-3.0, test-3.1, test-3.2, test-3.3
 # (the emulator's own know nothing of Airflow: they run on the newest only)
 $(filter-out test-$(NEWEST),$(SUPPORTED:%=test-%)): test-%: .venv-%/.ready
 	.venv-$*/bin/python $(ALL_TESTS) --ignore tests/unit/emulator
@@ -99,11 +99,11 @@ test-$(NEWEST): $(VENV)/.ready
 	$(VENV)/bin/python $(ALL_TESTS)
 .PHONY: $(SUPPORTED:%=test-%)
 
-## test-matrix     lint, then all tests on every supported Airflow, one after the other
+## test-matrix     run the linters, then all tests on every supported Airflow, one after the other
 test-matrix: lint $(SUPPORTED:%=test-%)
 .PHONY: test-matrix
 
-## test-full       the long forms of tests whose short forms always run (some minutes)
+## test-full       run the long versions of tests that `make test` runs in a short version (some minutes)
 test-full: $(VENV)/.ready
 	$(VENV)/bin/python -m pytest -m full
 .PHONY: test-full
@@ -111,66 +111,66 @@ test-full: $(VENV)/.ready
 # These have an Airflow of their own each, and wait for people who take part.
 LONG_UI := test_approval.py test_first_wait.py test_recruitment_page.py
 
-## test-ui         the connection form, a wait and the local Prolific in a real browser, on the newest Airflow and on 2.11
+## test-ui         test the connection form, a wait and the local Prolific in a browser, on the newest Airflow and on 2.11
 test-ui: .venv-ui/.ready .venv-$(OLDEST)/.ready
 	@$(VENV)/bin/python tests/support/debian_packages.py chromium
 	.venv-ui/bin/python -m pytest tests/ui $(LONG_UI:%=--ignore tests/ui/%)
 .PHONY: test-ui
 
-## test-ui-full    the page Recruitment, a person's approval, and the first wait click by click (some minutes)
+## test-ui-full    test the page Recruitment, an approval and docs/first-wait.md in a browser (some minutes)
 test-ui-full: .venv-ui/.ready
 	@$(VENV)/bin/python tests/support/debian_packages.py chromium
 	.venv-ui/bin/python -m pytest $(LONG_UI:%=tests/ui/%)
 .PHONY: test-ui-full
 
-## test-celery     a wait on CeleryExecutor with PostgreSQL and Redis, while its triggerer and its worker are killed
+## test-celery     test a wait with CeleryExecutor, PostgreSQL and Redis, and kill its triggerer and its worker
 test-celery: .venv-celery/.ready
 	@$(VENV)/bin/python tests/support/debian_packages.py redis-server initdb postgres
 	.venv-celery/bin/python -m pytest tests/celery
 .PHONY: test-celery
 
-## test-postgresql answers that no database takes, in a triggerer on PostgreSQL (a minute or two)
+## test-postgresql test answers that a database cannot store, in a triggerer with PostgreSQL (two minutes)
 test-postgresql: .venv-celery/.ready
 	@$(VENV)/bin/python tests/support/debian_packages.py initdb postgres
 	.venv-celery/bin/python -m pytest -m full tests/celery/test_hostile_answers.py
 .PHONY: test-postgresql
 
-## docs            the pages of docs/ and a reference page per module as a website; a broken link or name is an error
+## docs            build docs/ and a reference page for each module as a website; fails on a broken link or name
 docs: $(VENV)/.ready
 	@rm -rf docs/api build/docs
 	$(VENV)/bin/sphinx-build --quiet --fail-on-warning --keep-going -c docs . build/docs
 	@echo "Open build/docs/docs/contents.html"
 .PHONY: docs
 
-## release-check   build, and run the wheel without extras beside the oldest and the newest Airflow
+## release-check   build the wheel, and run it without extras on the oldest and the newest Airflow
 release-check: $(VENV)/.ready
 	$(VENV)/bin/python scripts/release_check.py
 .PHONY: release-check
 
-## benchmark       what waiting, parsing and listing cost, beside the http provider and bare requests (some minutes)
+## benchmark       measure waiting, importing and listing against the http provider and plain requests (some minutes)
 benchmark: .venv-benchmark/.ready
 	.venv-benchmark/bin/python benchmarks/waiting.py
 	.venv-benchmark/bin/python benchmarks/importing.py
 	.venv-benchmark/bin/python benchmarks/listing.py
 .PHONY: benchmark
 
-## audit           ask the package index for known vulnerabilities of the resolved set
+## audit           check all dependencies for known vulnerabilities
 audit: $(VENV)/.ready
 	$(VENV)/bin/pip-audit --no-deps --disable-pip --requirement constraints/airflow-$(NEWEST).txt
 .PHONY: audit
 
-## constraints     resolve constraints/ anew
+## constraints     resolve the files in constraints/ again
 constraints: $(VENV)/.ready
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python scripts/update_constraints.py
 .PHONY: constraints
 
-## format          let ruff mend what it can
+## format          format the code, and let ruff fix what it can
 format: $(VENV)/.ready
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 .PHONY: format
 
-## clean           remove everything that was made here
+## clean           remove everything that these targets created
 clean:
 	rm -rf .venv .venv-* .cache .demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 .PHONY: clean
