@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check_connection(conn_id: str) -> list[tuple[str, Finding]]:
-    from airflow_provider_prolific.hooks.client import Limits
+    from airflow_provider_prolific.hooks.limits import Limits
     from airflow_provider_prolific.hooks.prolific import ProlificHook
 
     with ProlificHook(conn_id, max_retries=0, limits=Limits(attempt_seconds=ATTEMPT_SECONDS)) as hook:

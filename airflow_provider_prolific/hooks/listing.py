@@ -11,7 +11,7 @@ from airflow_provider_prolific.exceptions import ProlificApiError, ProlificRespo
 from airflow_provider_prolific.text import shorten
 
 if TYPE_CHECKING:
-    from airflow_provider_prolific.hooks.client import Limits
+    from airflow_provider_prolific.hooks.limits import Limits
 
 PAGE_SIZE = 200
 _T = TypeVar("_T")

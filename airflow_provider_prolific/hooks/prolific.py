@@ -17,8 +17,9 @@ from airflow_provider_prolific.exceptions import (
 )
 from airflow_provider_prolific.get_provider_info import get_provider_info
 from airflow_provider_prolific.hooks.bonuses import BonusEndpoints
-from airflow_provider_prolific.hooks.client import Client, Limits
+from airflow_provider_prolific.hooks.client import Client
 from airflow_provider_prolific.hooks.connection import SCOPE_LABELS, ConnectionSettings
+from airflow_provider_prolific.hooks.limits import Limits
 from airflow_provider_prolific.hooks.participant_groups import ParticipantGroupEndpoints
 from airflow_provider_prolific.hooks.studies import StudyEndpoints
 from airflow_provider_prolific.hooks.submissions import SubmissionEndpoints

@@ -93,7 +93,7 @@ class Line:
 
     def ask(self, ask: Callable[[ProlificHook], Any]) -> Any:
         """Ask, in a thread; the Airflow connection is read again each time, so a rotated token works at once."""
-        from airflow_provider_prolific.hooks.client import Limits
+        from airflow_provider_prolific.hooks.limits import Limits
         from airflow_provider_prolific.hooks.prolific import ProlificHook
 
         limits = replace(Limits(), listing_seconds=ASK_SECONDS)

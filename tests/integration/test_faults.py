@@ -10,7 +10,7 @@ import pytest
 from faulty_waits import FaultyWait, common_arguments, judge, run_under_faults, set_connections
 
 from airflow_provider_prolific.emulator import Emulator
-from airflow_provider_prolific.hooks.client import Limits
+from airflow_provider_prolific.hooks.limits import Limits
 from airflow_provider_prolific.triggers.participant_groups import ProlificParticipantGroupTrigger
 from airflow_provider_prolific.waiting import polling
 

@@ -23,8 +23,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from airflow_provider_prolific.hooks.client import Client, Limits
+from airflow_provider_prolific.hooks.client import Client
 from airflow_provider_prolific.hooks.connection import ConnectionSettings
+from airflow_provider_prolific.hooks.limits import Limits
 from airflow_provider_prolific.hooks.transport import Transport
 
 

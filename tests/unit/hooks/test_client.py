@@ -26,7 +26,8 @@ from airflow_provider_prolific.exceptions import (
     ProlificResponseError,
     ProlificValueError,
 )
-from airflow_provider_prolific.hooks.client import RETRY_AFTER_CEILING_SECONDS, Limits
+from airflow_provider_prolific.hooks.client import RETRY_AFTER_CEILING_SECONDS
+from airflow_provider_prolific.hooks.limits import Limits
 
 ENDPOINT = "/api/v1/things/"
 #: Nothing listens here.
@@ -478,8 +479,9 @@ MEASURE = r"""
 import json, logging, re, sys
 from pathlib import Path
 from airflow_provider_prolific.exceptions import ProlificError
-from airflow_provider_prolific.hooks.client import Client, Limits
+from airflow_provider_prolific.hooks.client import Client
 from airflow_provider_prolific.hooks.connection import ConnectionSettings
+from airflow_provider_prolific.hooks.limits import Limits
 from airflow_provider_prolific.hooks.transport import Transport
 
 taken = lambda: int(re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[1]) // 1024

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_prolific.exceptions import ProlificApiError, ProlificResponseError
-from airflow_provider_prolific.hooks.client import Client, Limits
+from airflow_provider_prolific.hooks.client import Client
 from airflow_provider_prolific.hooks.connection import ConnectionSettings
+from airflow_provider_prolific.hooks.limits import Limits
 from airflow_provider_prolific.hooks.listing import PAGE_SIZE, by_page, read_page
 from airflow_provider_prolific.hooks.transport import Transport
 

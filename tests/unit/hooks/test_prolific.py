@@ -17,8 +17,8 @@ from airflow_provider_prolific.exceptions import (
     ProlificValueError,
 )
 from airflow_provider_prolific.hooks import prolific
-from airflow_provider_prolific.hooks.client import Limits
 from airflow_provider_prolific.hooks.connection import SCOPE_LABELS
+from airflow_provider_prolific.hooks.limits import Limits
 from airflow_provider_prolific.hooks.prolific import ProlificHook
 from airflow_provider_prolific.hooks.transport import Transport
 
