@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from airflow_provider_prolific.arguments import check_id, check_ids
 from airflow_provider_prolific.exceptions import ProlificError
@@ -34,10 +34,6 @@ class ApprovalWait(Wait):
         self.study_id = check_id(study_id, "study_id")
         self.submission_ids = check_ids(submission_ids, "submission_ids")
         self.left_out = check_ids(left_out, "left_out")
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor's arguments, JSON only."""
-        return dict(vars(self))
 
     def question(self) -> Hashable:
         """Return what is asked: the submissions of a study."""

@@ -124,10 +124,6 @@ class BonusWait(Wait):
         self.accepted = accepted
         self._rows = read_rows(self.entry["rows"])
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor's arguments, JSON only."""
-        return {"study_id": self.study_id, "entry": dict(self.entry), "accepted": self.accepted}
-
     def question(self) -> Hashable:
         """Return what is asked: what the submissions of this batch have been paid."""
         return ("bonuses", self.study_id, self.entry["batch_id"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from airflow_provider_prolific.arguments import check_flag, check_id, check_text, optional
 from airflow_provider_prolific.exceptions import ProlificError
@@ -37,10 +37,6 @@ class PublishWait(Wait):
         self.asked = check_flag(asked, "asked")
         self.refusal: str | None = optional(check_text)(refusal, "refusal")
         self._drafts = 0
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor's arguments, JSON only."""
-        return {"study_id": self.study_id, "asked": self.asked, "refusal": self.refusal}
 
     def question(self) -> Hashable:
         """Return what is asked: the study, as in all waits for it."""

@@ -60,7 +60,7 @@ def check_counted_statuses(value: Any, name: str) -> list[str]:
 
 
 class _StudyWait(Wait):
-    """The common part of waits for a study. The arguments are those of the sensors, under the same names."""
+    """The common part of waits for a study. The arguments are those of the sensors."""
 
     plural: ClassVar[str] = "studies"
 
@@ -68,10 +68,6 @@ class _StudyWait(Wait):
         self.study_id = check_id(study_id, "study_id")
         self.wait_for_publish = check_flag(wait_for_publish, "wait_for_publish")
         self.fail_on_paused = check_flag(fail_on_paused, "fail_on_paused")
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor's arguments, JSON only."""
-        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     def question(self) -> Hashable:
         """Return what is asked: one study; an answer with its submissions is the broader one."""

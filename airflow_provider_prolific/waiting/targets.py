@@ -99,16 +99,6 @@ class Gate(Wait):
         self.match = check_match(match, "match")
         self.if_missing = check_if_missing(if_missing, "if_missing")
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor's arguments, JSON only."""
-        return {
-            "targets": self.targets,
-            "filter": self.filter,
-            "active": self.active,
-            "match": self.match,
-            "if_missing": self.if_missing,
-        }
-
     def question(self) -> Hashable:
         """Return what is asked: the groups of a scope."""
         return ("participant groups", *(self.filter or {}).items(), self.active)

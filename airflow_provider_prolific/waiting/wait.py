@@ -32,7 +32,10 @@ class Measure:
 
 
 class Wait(ABC):
-    """A question to Prolific and its judge. A subclass takes JSON arguments and keeps them in their normal form.
+    """A question to Prolific and its judge. A subclass takes JSON arguments.
+
+    It keeps each argument, in its normal form, in an attribute of the same name. The names of other attributes begin
+    with an underscore.
 
     :raises ProlificValueError: an argument cannot be used.
     """
@@ -44,9 +47,9 @@ class Wait(ABC):
     #: How much it asks for: of waits with equal questions the broadest one asks, and its answer serves all of them.
     breadth: ClassVar[int] = 0
 
-    @abstractmethod
     def arguments(self) -> dict[str, Any]:
         """Return the constructor's arguments, JSON only; they make an equal wait."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     @abstractmethod
     def question(self) -> Hashable:

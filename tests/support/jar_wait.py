@@ -20,9 +20,6 @@ class Jar(Wait):
         self.jar = check_id(jar, "jar")
         self.wanted = check_count(wanted, "wanted")
 
-    def arguments(self):
-        return {"jar": self.jar, "wanted": self.wanted}
-
     def question(self):
         return ("jar", self.jar)
 
