@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from airflow_provider_prolific.emulator.client import EmulatorClient, EmulatorError
 
@@ -55,6 +55,14 @@ class Emulator(EmulatorClient):
         """Return what the process has printed so far: its greeting, and the traceback of any bug in it."""
         size = os.fstat(self._output.fileno()).st_size
         return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
+
+    def _call(self, method: str, path: str, document: object = None, **query: object) -> Any:
+        try:
+            return super()._call(method, path, document, **query)
+        except EmulatorError as error:
+            if self.process.poll() is None or self._output.closed:
+                raise
+            raise EmulatorError(f"the emulator ended with code {self.process.returncode}: {self.output()}") from error
 
     def _wait_for_url(self, timeout: float) -> str:
         deadline = time.monotonic() + timeout

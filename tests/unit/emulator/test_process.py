@@ -195,3 +195,12 @@ def test_it_ends_when_its_parent_is_killed():
         assert is_running(emulator)
         parent.kill()
     wait_until_ended(emulator)
+
+
+def test_end_that_nobody_asked_for_is_told_with_its_code():
+    with Emulator() as emulator:
+        os.kill(emulator.process.pid, signal.SIGKILL)
+        emulator.process.wait()
+
+        with pytest.raises(EmulatorError, match=r"the emulator ended with code -9: Prolific emulator: http://127"):
+            emulator.state()
