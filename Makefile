@@ -88,7 +88,8 @@ lint: $(VENV)/.ready
 test: lint test-$(NEWEST)
 .PHONY: test
 
-# Most tests wait most of the time, so more of them run at once than there are cores; those of a file, or of a group of files, one after another.
+# Most tests wait most of the time, so more of them run at once than there are cores. The tests of a file run one after
+# another, and so do those of files that share something (the mark xdist_group).
 ALL_TESTS := -m pytest --numprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 ## test-2.11       run all tests on one Airflow: test-2.11, test-3.0, test-3.1, test-3.2, test-3.3
@@ -103,9 +104,9 @@ test-$(NEWEST): $(VENV)/.ready
 test-matrix: lint $(SUPPORTED:%=test-%)
 .PHONY: test-matrix
 
-## test-full       run the long versions of tests that `make test` runs in a short version (some minutes)
+## test-full       run the long versions of tests, and the longer demos from start to end (some minutes)
 test-full: $(VENV)/.ready
-	$(VENV)/bin/python -m pytest -m full
+	$(VENV)/bin/python $(ALL_TESTS) -m full
 .PHONY: test-full
 
 # These have an Airflow of their own each, and wait for people who take part.
