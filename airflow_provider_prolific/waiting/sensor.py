@@ -201,8 +201,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
         return getattr(error, "transient", False)
 
     def _look_and_defer(self, context: Context) -> list[Status]:
-        started_at = time.time()
-        deadline = started_at + self._longest_wait()
+        deadline = time.time() + self._longest_wait()
         try:
             result = self.poke(context)
         except Exception as error:  # the rules of BaseSensorOperator.execute
@@ -216,7 +215,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
         if result.is_done:
             return self._statuses
         now = time.time()
-        if now >= deadline:
+        if (left := deadline - now) <= 0:
             self._raise_timeout()
         retry_after = getattr(self._failed_look, "retry_after", None)
         self.defer(
@@ -234,7 +233,7 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
                 grown_counts=list(self._stall.counts),
             ),
             method_name="execute_complete",
-            timeout=self._defer_timeout(deadline - now),
+            timeout=None if left > MAX_AIRFLOW_SECONDS else timedelta(seconds=left + DEFER_GRACE_SECONDS),
         )
 
     def _longest_wait(self) -> float:
@@ -244,10 +243,6 @@ class WaitSensor(CheckedArguments, BaseSensorOperator):
     def _execution_seconds(self) -> float:
         limit = self.execution_timeout
         return float("inf") if limit is None else limit.total_seconds()
-
-    @staticmethod
-    def _defer_timeout(seconds: float) -> timedelta | None:
-        return None if seconds > MAX_AIRFLOW_SECONDS else timedelta(seconds=seconds + DEFER_GRACE_SECONDS)
 
     def execute_complete(self, context: Context, event: Any = None) -> list[Status]:  # noqa: ARG002
         """Judge the trigger's event; only a success of this wait counts as one.
