@@ -86,10 +86,9 @@ class ProlificTransitionStudyOperator(ProlificOperator):
         if self._is_done(study, action):
             return study
         if (status := fold_status(study["status"])) not in _ORIGINS[action]:
-            origins = " or ".join(_ORIGINS[action])
             raise ProlificError(
-                f"{describe_study(study)} is {status}: only one that is {origins} can be {_PAST[action]}. Nothing has "
-                "been changed"
+                f"{describe_study(study)} is {status}: action={action!r} needs the status "
+                f"{' or '.join(_ORIGINS[action])}. Nothing has been changed"
             )
         failure: ProlificError | None = None
         try:
@@ -119,9 +118,6 @@ class ProlificTransitionStudyOperator(ProlificOperator):
                 "recruit again"
             )
         return True
-
-
-_PAST = {"pause": "paused", "start": "started", "stop": "stopped"}
 
 
 class ProlificSetStudyPlacesOperator(ProlificOperator):

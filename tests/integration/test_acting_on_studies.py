@@ -565,7 +565,9 @@ class TestTransition:
     )
     def test_what_is_impossible_is_said_in_words(self, prolific: Emulator, status: str, action: str) -> None:
         study_id = draft(prolific, status=status)
-        with pytest.raises(ProlificError, match=rf"is {status}: only one that is (ACTIVE|PAUSED|ACTIVE or PAUSED) can"):
+        with pytest.raises(
+            ProlificError, match=rf"is {status}: action='{action}' needs the status (ACTIVE|PAUSED|ACTIVE or PAUSED)"
+        ):
             transition(study_id, action)
         assert done(prolific, "/transition/") == 0
 
@@ -574,7 +576,7 @@ class TestTransition:
         assert transition(full, "start")["status"] == "AWAITING REVIEW"
         stopped = draft(prolific, status="ACTIVE", submissions={"AWAITING REVIEW": 2})
         transition(stopped, "stop")
-        with pytest.raises(ProlificError, match="is AWAITING REVIEW: only one that is PAUSED can be started"):
+        with pytest.raises(ProlificError, match="is AWAITING REVIEW: action='start' needs the status PAUSED"):
             transition(stopped, "start")
 
 
