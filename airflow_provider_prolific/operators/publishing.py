@@ -172,14 +172,15 @@ class ProlificPublishStudyOperator(SettlingOperator):
         try:
             self._check_published(hook, study, **arguments)
         except ProlificError as error:
-            if error.transient and wait.asked:
+            if not wait.asked:
+                self.log.warning("It was published earlier, but it would not pass the checks now: %s", error)
+            elif error.transient:
                 raise
-            if wait.asked:
+            else:
                 raise ProlificUndecidedError(
                     f"{describe_study(study)} is published, but somebody changed it after the checks. Pause or stop "
                     f"it, or leave it as it is: {error}"
                 ) from error
-            self.log.warning("It was published earlier, but it would not pass the checks now: %s", error)
         self.log.info("%s is %s", describe_study(study), fold_status(study["status"]))
         return study
 
