@@ -1,4 +1,4 @@
-"""The demo: a local Prolific, a real Airflow, and the example pipeline that waits for a growing group."""
+"""Run an example DAG that waits for a growing group, with a local Prolific and a real Airflow."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ PROGRESS = re.compile(r"('.*' has \d+ of \d+) .*")
 
 
 def main() -> None:
-    """Run the demo; nothing is left running, also when it is interrupted."""
+    """Run the demo, and stop everything at its end, also after an interruption."""
     with Emulator() as emulator:
         print(f"A local Prolific is running at {emulator.url}")
         print("Starting Airflow (scheduler, triggerer, API server, DAG processor) …")
         home = ROOT / ".demo" / f"airflow-{version('apache-airflow')}"
         settings = {"AIRFLOW_CONN_PROLIFIC_DEFAULT": emulator.connection_json()}
-        dags = home / "dags"  # this one alone: another example would be woken by the growing group
+        dags = home / "dags"  # only this one: the growing group would start runs of another example
         write_quick_examples(dags, DAG_ID)
         with RealAirflow(home, dags, **settings) as airflow:
             tell_page(airflow)
@@ -43,12 +43,12 @@ def main() -> None:
                 sys.exit(f"The run ended as {state}:\n" + "\n".join(airflow.log_lines(DAG_ID, run_id)))
             print("\nWhat the sensor returned (XCom):\n")
             print_table(airflow.xcom(DAG_ID, run_id, "enough_participants"))
-            print(f"\nThe task after the gate says: {airflow.xcom(DAG_ID, run_id, 'prepare_main_study')}")
+            print(f"\nThe next task returned: {airflow.xcom(DAG_ID, run_id, 'prepare_main_study')}")
             print(f"\n{emulator.request_count()} requests reached Prolific.")
 
 
 def follow(airflow: RealAirflow, run_id: str, begin_growth: Callable[[], Any]) -> None:
-    """Print the wait's progress as it comes into the task log; let the group grow once it is waited for."""
+    """Print the progress from the task log, and let the group grow after the first look."""
     printed: list[str] = []
     while airflow.run_state(DAG_ID, run_id) in ("queued", "running", None):
         for line in airflow.log_lines(DAG_ID, run_id):
@@ -61,7 +61,7 @@ def follow(airflow: RealAirflow, run_id: str, begin_growth: Callable[[], Any]) -
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
-    """Print rows of the same keys as a table."""
+    """Print rows with the same keys as a table."""
     columns = list(rows[0])
     cells = [columns, *([str(row[column]) for column in columns] for row in rows)]
     widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]

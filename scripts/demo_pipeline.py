@@ -1,4 +1,4 @@
-"""A local Prolific, a real Airflow, and a whole pipeline: people are screened, take part, are approved and paid."""
+"""Run a whole pipeline with a local Prolific and a real Airflow: from a screener to bonuses."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ PROGRESS = re.compile(r"(?:study )?('.*' has \d+ of \d+) .*")
 
 
 def main() -> None:
-    """Run the pipeline; nothing is left running, also when it is interrupted."""
+    """Run the pipeline, and stop everything at its end, also after an interruption."""
     folder = ROOT / ".demo"
     folder.mkdir(exist_ok=True)
-    # A home of its own each time: the ledger of bonuses outlives a local Prolific, which forgets what it has paid.
+    # A new home each time: an old ledger of bonuses would not match a new local Prolific.
     with Emulator() as emulator, tempfile.TemporaryDirectory(prefix="pipeline-", dir=folder) as home:
         print(f"A local Prolific is running at {emulator.url}")
         print("Starting Airflow (scheduler, triggerer, API server, DAG processor) …", flush=True)
@@ -71,7 +71,7 @@ def main() -> None:
             run(airflow, PIPELINE, CONF)
             rows = [study_row(emulator, name, ceiling) for name, ceiling in STUDIES.items()]
             study_id = emulator.study_id("Main study, round 1")
-            print("Triggering the DAG bonuses: each one of these people gets a bonus, once …", flush=True)
+            print("Triggering the DAG bonuses: each of these people gets one bonus …", flush=True)
             run(airflow, "bonuses", {"study_id": study_id})
             paid = airflow.xcom("bonuses", "demo", "pay_bonuses")
             rows.append(row("Bonuses", people=paid["bonus_count"], spent=paid["total_amount"], ceiling=MAX_BONUSES))
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def run(airflow: RealAirflow, dag_id: str, conf: dict[str, Any]) -> None:
-    """Run a DAG; print each wait's progress and each task that has ended, as it comes."""
+    """Run a DAG, and print the progress of each wait and the end of each task."""
     airflow.trigger(dag_id, "demo", conf)
     printed: set[str] = set()
 
@@ -105,7 +105,7 @@ def run(airflow: RealAirflow, dag_id: str, conf: dict[str, Any]) -> None:
 
 
 def study_row(emulator: Emulator, name: str, ceiling: object) -> dict[str, object]:
-    """Return what has become of a study."""
+    """Return the row of a study."""
     study = emulator.study(emulator.study_id(name))
     counts = study["counts"]
     spent = Money.of_hundredths(study["spent"], study["currency_code"], name)

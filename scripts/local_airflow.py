@@ -1,4 +1,4 @@
-"""What the demo and ``make try`` share: where things are, and an end in order."""
+"""What the demos and ``make try`` share: paths, an orderly end, and the pool of the examples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def stop_in_order() -> None:
-    """Let the first signal end this program as Ctrl-C does, and none come between while it ends what it started."""
+    """End this program at the first signal as Ctrl-C does, and ignore further signals while it cleans up."""
 
     def stop(*_: object) -> NoReturn:
         for sign in SIGNALS:
@@ -29,7 +29,7 @@ def stop_in_order() -> None:
 
 
 def make_wallet_pool(airflow: RealAirflow) -> None:
-    """Make the pool in which the examples put the tasks that spend money."""
+    """Create the pool of the tasks that spend money in the examples."""
     airflow.command("pools", "set", "prolific_wallet", "1", "One payment at a time")
 
 

@@ -1,4 +1,4 @@
-"""Show that what would be released works: the built wheel, without extras, beside each end of the supported range."""
+"""Check the release: build the wheel, and run it without extras on the oldest and the newest supported Airflow."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def check(wheel: Path, airflow: str, interpreter: str, emulator: Emulator) -> No
 
 
 def fill_when_waited_for(emulator: Emulator) -> None:
-    """Let the group be full once a first look has found it empty."""
+    """Fill the group after the first look has found it empty."""
     group_id = emulator.group_id("Screened adults")
     while emulator.request_count() == 0:
         time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""A local Prolific and a real Airflow to click through until you stop them; groups grow while a task waits for them."""
+"""Run a local Prolific and a real Airflow until you stop them; groups grow while a task waits for them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from quick_examples import write_quick_examples
 from airflow_provider_prolific.emulator import Emulator
 
 DAG_ID = "recruitment_at_a_glance"
-#: People per second who join a group while a task waits for it; any other group gets one.
+#: How many people per second join a group while a task waits for it; the default is 1.
 GROWTH = {"Wave 1 completed": 0.3, "Quota: men 18-39": 0.1}
-#: What makes groups grow: all waits but the one that stalls.
+#: All waits let their groups grow, except the one that shows a stall.
 WAITED_FOR = """
     SELECT rendered_fields FROM task_instance
     JOIN rendered_task_instance_fields USING (dag_id, run_id, task_id, map_index)
@@ -25,7 +25,7 @@ WAITED_FOR = """
 
 
 def main() -> None:
-    """Start everything, let groups grow until a signal comes, and leave nothing behind."""
+    """Start everything, let groups grow until a signal comes, then stop and remove everything."""
     folder = ROOT / ".demo"
     folder.mkdir(exist_ok=True)
     with Emulator() as emulator, tempfile.TemporaryDirectory(prefix="try-", dir=folder) as home:
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 class Recruiting:
-    """Lets groups and studies of the local Prolific grow while a task waits for them, and only then."""
+    """Lets groups and studies of the local Prolific grow, but only while a task waits for them."""
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
@@ -70,7 +70,10 @@ class Recruiting:
         self.growing: set[str] = set()
 
     def go_on(self, waited_for: set[str]) -> None:
-        """Let grow what is waited for, by id or name, and nothing else."""
+        """Let the groups and studies that tasks wait for grow, and stop all others.
+
+        :param waited_for: Ids and names of groups, ids of studies.
+        """
         if self.started_at != (started_at := self.emulator.state()["started_at"]):  # new, or reset by somebody
             self.started_at = started_at
             self._hold()
@@ -102,7 +105,7 @@ class Recruiting:
 
 
 def waited_for(airflow: RealAirflow) -> set[str]:
-    """Return what makes groups and studies grow now: ids and names of groups, ids of studies."""
+    """Return the ids and names of groups and the ids of studies that tasks wait for."""
     found: set[str] = set()
     for (text,) in airflow.query(WAITED_FOR):
         fields = json.loads(text)

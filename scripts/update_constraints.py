@@ -1,4 +1,4 @@
-"""Write constraints/airflow-*.txt: for each supported Airflow a set of dependencies that is known to run."""
+"""Write constraints/airflow-*.txt: the tested dependencies of each supported Airflow."""
 
 import subprocess
 import sys
