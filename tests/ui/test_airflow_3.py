@@ -2,7 +2,9 @@
 
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -18,13 +20,39 @@ GROUP = "Screened adults"
 EXTRA_FIELDS = {"Workspace ID": "#element_workspace_id", "Project ID": "#element_project_id"}
 
 
+class ClosedProxy(ThreadingHTTPServer):
+    """A proxy that lets nothing leave this machine, and keeps which addresses were asked for."""
+
+    def __init__(self) -> None:
+        asked = self.asked = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_CONNECT(self) -> None:
+                asked.append(self.path)
+                self.send_error(503)
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
 @pytest.fixture(scope="module")
-def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
+def closed_proxy() -> Iterator[ClosedProxy]:
+    with ClosedProxy() as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        yield proxy
+        proxy.shutdown()
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory, closed_proxy: ClosedProxy) -> Iterator[RealAirflow]:
     """Airflow without any connection: they are made in the form."""
     folder = tmp_path_factory.mktemp("airflow")
     dags = folder / "dags"
     write_quick_examples(dags, DAG_ID)
-    with RealAirflow(folder / "home", dags, AIRFLOW__CORE__TEST_CONNECTION="Enabled") as airflow:
+    settings = {
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "HTTPS_PROXY": f"http://127.0.0.1:{closed_proxy.server_port}",
+    }
+    with RealAirflow(folder / "home", dags, **settings) as airflow:
         yield airflow
 
 
@@ -144,6 +172,25 @@ def test_an_address_in_one_piece_needs_its_port_in_the_field_as_well(
     click_test_button(page, "same_port")
     answer = page.get_by_role("status").filter(has_text="Test Connection Successful")
     expect(answer).to_contain_text("8 participant groups")
+
+
+@pytest.mark.parametrize(("port", "asked"), [("443", ["api.prolific.com:443"]), ("", [])])
+def test_without_base_url_prolific_is_asked_if_the_port_is_443(
+    page: Page, airflow: RealAirflow, closed_proxy: ClosedProxy, prolific: Emulator, port: str, asked: list[str]
+) -> None:
+    """Airflow 3.3.1 and 3.3.2 test nothing while Port is empty."""
+    closed_proxy.asked.clear()
+    connection_id = f"at_prolific_{port or 'no_port'}"
+    form = fill(open_form(page, airflow), connection_id, prolific, prolific.token)
+    form.get_by_role("button", name="Standard Fields", exact=True).click()
+    form.get_by_label("Base URL").fill("")
+    form.get_by_label("Port").fill(port)
+    save(form)
+    click_test_button(page, connection_id)
+
+    answer = page.get_by_role("status").filter(has_text="Prolific cannot be reached: " if port else "Bad Request")
+    expect(answer).to_be_visible()
+    assert closed_proxy.asked == asked
 
 
 def test_connection_test_says_that_a_workspace_is_unknown(page: Page, airflow: RealAirflow, prolific: Emulator) -> None:
