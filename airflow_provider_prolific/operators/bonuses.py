@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_prolific.arguments import check_id, check_statuses
 from airflow_provider_prolific.exceptions import ProlificError, ProlificUndecidedError, ProlificValueError
@@ -171,7 +171,7 @@ class ProlificPayBonusesOperator(SettlingOperator):
         chunks = [dict(list(due.items())[first : first + MAX_ROWS]) for first in range(0, len(due), MAX_ROWS)]
         batches = [_set_up(hook, study_id, chunk, currency) for chunk in chunks]
         cost = Money(sum((total.amount for _, _, total in batches), Decimal()), currency)
-        before = Money(ledger.total_paid(), currency)
+        before = Money(_sum(ledger.paid_entries(), "total_amount"), currency)
         if before + cost > max_total:
             already = f", in addition to {before} already paid under this key" if before.amount else ""
             raise ProlificError(
@@ -249,15 +249,14 @@ class ProlificPayBonusesOperator(SettlingOperator):
         return BonusWait(study_id, entry, accepted=True)
 
     def _result(self, ledger: Ledger, arguments: dict[str, Any]) -> dict[str, Any]:
-        paid = [entry for entry in ledger.closed_entries() if entry["state"] == "paid"]
+        paid = ledger.paid_entries()
         currency = arguments["max_total"].currency
-        amount = sum((Decimal(entry["amount"]) for entry in paid), Decimal())
         result = {
             "study_id": arguments["study_id"],
             "payment_key": arguments["payment_key"],
             "bonus_count": sum(len(entry["rows"]) for entry in paid),
-            "amount": str(Money(amount, currency)),
-            "total_amount": str(Money(ledger.total_paid(), currency)),
+            "amount": str(Money(_sum(paid, "amount"), currency)),
+            "total_amount": str(Money(_sum(paid, "total_amount"), currency)),
         }
         self.log.info(
             "Nothing more is due for %d submissions; under the key %s %d bonuses have been paid: %s, %s with fees",
@@ -268,6 +267,10 @@ class ProlificPayBonusesOperator(SettlingOperator):
             result["total_amount"],
         )
         return result
+
+
+def _sum(entries: list[Entry], name: Literal["amount", "total_amount"]) -> Decimal:
+    return sum((Decimal(entry[name]) for entry in entries), Decimal())
 
 
 def _set_up(hook: ProlificHook, study_id: str, due: Mapping[str, Decimal], currency: str) -> tuple[str, Money, Money]:

@@ -38,7 +38,6 @@ import re
 import time
 import uuid
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 from airflow_provider_prolific.exceptions import ProlificError, ProlificUndecidedError, ProlificValueError
@@ -92,9 +91,10 @@ class Ledger:
 
         :raises ProlificError: the open entry belongs to another key, or the ledger cannot be read.
         """
-        entry = self._newest_entry()
-        if entry is None:
+        value = self._read_json(self.name)
+        if value is None:
             return None
+        entry = check_entry(value, f"the Airflow Variable {self.name}")
         if entry["state"] == "not paid":
             self.close(entry, "not paid")
             return None
@@ -172,19 +172,14 @@ class Ledger:
         """Return the closed entries of this key, the oldest first."""
         return self._closed_entries(self._payment_key, self._known)
 
-    def total_paid(self) -> Decimal:
-        """Return what the paid entries of this key have cost, fees included."""
-        paid = [Decimal(entry["total_amount"]) for entry in self.closed_entries() if entry["state"] == "paid"]
-        return sum(paid, Decimal())
+    def paid_entries(self) -> list[Entry]:
+        """Return the closed entries of this key that were paid, the oldest first."""
+        return [entry for entry in self.closed_entries() if entry["state"] == "paid"]
 
     # -- Variables --------------------------------------------------------------------------------------------
 
     def _closed_name(self, payment_key: str) -> str:
         return f"{self.name}_key_{payment_key}"
-
-    def _newest_entry(self) -> Entry | None:
-        value = self._read_json(self.name)
-        return None if value is None else check_entry(value, f"the Airflow Variable {self.name}")
 
     def _closed_entries(self, payment_key: str, known: int = 0) -> list[Entry]:
         name = self._closed_name(payment_key)
