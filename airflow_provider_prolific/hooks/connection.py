@@ -106,8 +106,8 @@ def _read_token(connection: Any, where: str) -> str:
         )
     if not re.fullmatch(r"[\x21-\x7e]+", token):
         raise ProlificValueError(
-            f"{where}: API token has spaces or characters that no token has: paste the token alone, without the word "
-            "'Token'"
+            f"{where}: API token has spaces or other characters that are not allowed: paste the token alone, without "
+            "the word 'Token'"
         )
     return token
 

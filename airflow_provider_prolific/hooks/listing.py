@@ -117,7 +117,7 @@ class Page(NamedTuple):
     """A page of a listing: its rows, which are not checked yet, and its metadata."""
 
     rows: list[Any]
-    #: How many rows there are in all; ``None`` if the metadata does not say.
+    #: The number of rows of all pages; ``None`` if the metadata does not say.
     total: int | None
     #: Whether there is a next page; ``None`` if the metadata does not say.
     has_next: bool | None

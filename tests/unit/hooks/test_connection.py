@@ -151,7 +151,7 @@ class TestToken:
     def test_what_no_token_has_is_refused_and_not_shown(self, password):
         message = refusal(password=password)
 
-        assert "connection 'c': API token has spaces or characters that no token has: " in message
+        assert "connection 'c': API token has spaces or other characters that are not allowed: " in message
         assert "SECRET" not in message
 
     def test_settings_do_not_show_it(self):
