@@ -13,12 +13,12 @@ from typing import Any
 
 from airflow_provider_prolific.emulator.client import connection_json
 
-# Never another address: the emulator asks nobody for a password before it hands out its handles.
+# Never another address: the emulator's control calls need no password.
 ADDRESS = "127.0.0.1"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until interrupted (exit code 0); 1 where serving is impossible, 2 for bad arguments or a bad seed."""
+    """Serve until interrupted (exit code 0); 1 if serving is impossible, 2 for bad arguments or a bad seed."""
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_prolific.emulator",
         description="A local Prolific API for demos and tests. Listens on this machine only.",
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=_port, default=8765, help="0 picks a free one; default %(default)s")
     parser.add_argument("--seed", metavar="FILE.toml", help="what to serve; default: the package's seed.toml")
     parser.add_argument("--token", help="the first user's token, instead of the one in the seed")
-    parser.add_argument("--exit-with-parent", metavar="PID", type=int, help="end when this parent process has")
+    parser.add_argument("--exit-with-parent", metavar="PID", type=int, help="end when this parent process has ended")
     options = parser.parse_args(arguments)
 
     if options.token is not None and not options.token.strip():
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         def stop(*_: object) -> None:
             server.should_exit = True
 
-        # Uvicorn has handlers of its own while it serves, and repeats the signal to these ones afterwards.
+        # While it serves, Uvicorn has its own handlers; afterwards it repeats the signal to these.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
         if options.exit_with_parent is not None:
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _greeting(url: str, token: str, workspace_id: str) -> str:
-    """Return how Airflow is connected: in a shell, and in the form of Airflow's UI."""
+    """Return how to connect Airflow: in a shell, and in the form of Airflow's UI."""
     connection = shlex.quote(connection_json(url, token, workspace_id))
     base_url, _, port = url.rpartition(":")
     return f"""\
@@ -93,8 +93,8 @@ def _fail(message: str, code: int) -> int:
 
 
 def _listen(port: int) -> socket.socket:
-    # The protocol by its name: asyncio turns Nagle's algorithm off only where it sees TCP, and with it on every answer
-    # waits some 40 ms for the client's acknowledgement.
+    # The protocol must be named: asyncio turns Nagle's algorithm off only if it sees TCP. With that algorithm, every
+    # answer waits about 40 ms for the client's acknowledgement.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((ADDRESS, port))
@@ -112,12 +112,12 @@ def _server(application: Any, protocol: Any) -> Any:
             http=protocol,
             ws="none",
             lifespan="off",
-            # The log is on request only, and what goes wrong in the application is printed by the middleware.
+            # Requests are logged for ``EmulatorClient.requests``, and the middleware prints the application's errors.
             log_level="critical",
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            # Longer than a client's pause between two polls: who keeps a connection finds it open.
+            # Longer than a client's pause between two polls, so that kept connections stay open.
             timeout_keep_alive=120,
             timeout_graceful_shutdown=1,
         )
@@ -125,7 +125,7 @@ def _server(application: Any, protocol: Any) -> Any:
 
 
 def _watch_parent(parent: int, stop: Callable[[], None]) -> None:
-    # A process whose parent is gone is handed to another one, also when the parent was killed.
+    # When the parent has ended, even if it was killed, this process gets another parent.
     while os.getppid() == parent:
         time.sleep(0.2)
     stop()

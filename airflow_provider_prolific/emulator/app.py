@@ -1,8 +1,8 @@
 """The imitated API, as Prolific's researcher API answers on the wire.
 
-Every request needs the header ``Authorization: Token <token>``. Where Prolific's documents leave more than one
-possibility there is a setting (``airflow_provider_prolific.emulator.models.Settings``), or the module of the route says
-what was decided.
+Every request needs the header ``Authorization: Token <token>``. If Prolific's documentation allows more than one
+behaviour, there is a setting (``airflow_provider_prolific.emulator.models.Settings``), or the module of the route says
+which one was chosen.
 """
 
 import re

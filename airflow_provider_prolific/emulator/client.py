@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 
 class EmulatorError(RuntimeError):
-    """The emulator did not start, or refused what was asked of it."""
+    """The emulator did not start, or refused a call."""
 
 
 def connection_json(url: str, token: str, workspace_id: str) -> str:
@@ -18,14 +18,14 @@ def connection_json(url: str, token: str, workspace_id: str) -> str:
 
 
 class EmulatorClient:
-    """The handles of an emulator that runs somewhere on this machine.
+    """Controls an emulator that runs on this machine.
 
-    :param url: As the emulator printed it at its start, such as ``http://127.0.0.1:8765``.
+    :param url: The address that the emulator printed when it started, such as ``http://127.0.0.1:8765``.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
-        #: A token that the imitated API accepts: the first one of the seed, or what ``rotate_token`` made of it.
+        #: A token that the imitated API accepts: the first one of the seed, or the one that ``rotate_token`` set.
         self.token = ""
         #: The first workspace that this token's user sees.
         self.workspace_id = ""
@@ -39,7 +39,7 @@ class EmulatorClient:
         sent = {name: value for name, value in query.items() if value is not None}
         target = f"/_emulator/{path}" + (f"?{urlencode(sent)}" if sent else "")
         body = None if document is None else json.dumps(document)
-        # Not ``requests``: a proxy set in the environment must not come between, and importing this stays cheap.
+        # Not ``requests``: it would use a proxy that is set in the environment, and it is slow to import.
         connection = HTTPConnection(urlsplit(self.url).netloc, timeout=60)
         try:
             connection.request(method, target, body, {"Content-Type": "application/json"})
@@ -55,7 +55,7 @@ class EmulatorClient:
         return answer
 
     def connection_json(self, **extra: str) -> str:
-        """Return the connection for Airflow, to be put in a variable such as ``AIRFLOW_CONN_PROLIFIC_DEFAULT``.
+        """Return the connection for Airflow, for a variable such as ``AIRFLOW_CONN_PROLIFIC_DEFAULT``.
 
         :param extra: A default scope other than ``workspace_id``, for example ``project_id="..."``.
         """
@@ -65,46 +65,73 @@ class EmulatorClient:
         return json.dumps(connection)
 
     def state(self) -> dict[str, Any]:
-        """Return what there is: tokens, users, workspaces, projects, studies, settings, and some counts."""
+        """Return what the emulator holds: tokens, users, workspaces, projects, studies, settings, and some counts."""
         return dict(self._call("GET", "state"))
 
     def reset(self, seed: Mapping[str, Any] | None = None) -> None:
-        """Begin again; faults, messages and the request log are emptied too.
+        """Start again from a seed, without faults and messages, and with an empty request log.
 
-        :param seed: A document in the words of ``seed.toml``; without it, what the emulator was started with.
+        :param seed: A document with the keys of ``seed.toml``; default: the seed with which the emulator was started.
         """
         self._take_over(self._call("POST", "reset", {"seed": seed}))
 
     def set(self, **settings: object) -> None:
         """Change how the imitated API behaves.
 
-        All listings: ``paging`` (``"full"``; ``"count"``, ``"links"``: the other is left out; ``"bare"``: pages without
-        metadata; ``"none"``: all rows at once), ``max_limit`` (the largest page, 200), ``past_end`` (a page behind the
-        last one: ``"empty"``, ``"404"``, or ``"usual"``: 404 where pages have numbers), ``next_on_last_page`` (a link
-        to a next page is always there), ``page_overlap`` (so many rows of a numbered page are on the next one, too),
-        ``slashless_get`` (a GET works without the slash, too).
+        The first value of each setting is its default.
 
-        Groups: ``scope_spelling`` (``"both"``, ``"flat"``, ``"brackets"``), ``unknown_scope`` (the listing of one:
-        ``"refused"``, or ``"empty"``), and true or false: ``ignore_scope`` (listings show another workspace's groups),
-        ``ignore_active`` (they show live and deleted groups), ``project_owner`` (a group can be created in a project),
-        ``empty_description`` (and with an empty description), ``tell_deleted`` (a group's own GET says
-        ``is_deleted``), ``empty_success`` (adding and removing participants answers without a body).
+        All listings:
 
-        Studies: ``people`` (how they take part in studies that the API creates, unless one has the same completion
-        codes: an object with words of ``create_study``), ``ignore_state`` (listings do), ``delete_status`` (200 or
-        204), ``clone_internal_name`` (``"same"``, ``"copy"``), ``publishing_seconds`` (1), ``no_funds`` (publishing
-        with too little balance: ``"140007"`` with a text that says nothing, ``"named"``, or ``"later"``: accepted, and
-        a draft again), ``repeated_transition`` (``"refused"``, ``"ignored"``), ``after_reject`` (the status of a filled
-        study after a reject or return: ``"ACTIVE"``, ``"AWAITING REVIEW"``, ``"PAUSED"``), ``stopped_status`` (while
-        something awaits review: ``"AWAITING REVIEW"``, ``"COMPLETED"``), ``reopen_stopped`` (more places do so),
-        ``late_members`` (of an allowlisted group may come if they joined after publishing), ``late_return`` (who comes
-        back after a time-out may finish ``"always"``, or ``"if_free"``: if the place is).
+        * ``paging``: ``"full"``, ``"count"`` (no links), ``"links"`` (no count), ``"bare"`` (neither of them), or
+          ``"none"`` (all rows at once);
+        * ``max_limit``: the largest page (200);
+        * ``past_end``: a page behind the last one is ``"usual"`` (404 if pages have numbers, otherwise empty),
+          ``"empty"``, or ``"404"``;
+        * ``next_on_last_page``: False, or True: the last page links to a next page, too;
+        * ``page_overlap``: how many rows of a numbered page are also on the next one (0);
+        * ``slashless_get``: True: a GET also works without the slash at its end.
 
-        Submissions: ``study_required`` (for a listing), ``approval_seconds`` (1, until a bulk approval is done),
-        ``bulk_approve_others`` (ids that do not await review: ``"skip"``, ``"refuse"``), ``bonus_seconds`` (1, until a
-        bonus shows), ``bonus_expiry_seconds`` (None; a batch can be paid for so long), ``repeated_pay`` (``"pays"``
-        again, ``"refused"``), ``screen_out_as_bonus`` (partial pay shows in ``bonus_payments``), ``contention`` (429
-        while another bulk approval or payment of the workspace is under way).
+        Groups:
+
+        * ``scope_spelling``: ``"both"``, ``"flat"``, or ``"brackets"``;
+        * ``unknown_scope``: the listing of an unknown scope is ``"refused"``, or ``"empty"``;
+        * ``ignore_scope``: False, or True: listings show another workspace's groups;
+        * ``ignore_active``: False, or True: listings show live and deleted groups;
+        * ``project_owner``: True: a group can be created in a project;
+        * ``empty_description``: True: a group can be created with an empty description;
+        * ``tell_deleted``: True: the GET of one group has ``is_deleted``;
+        * ``empty_success``: False, or True: adding and removing participants answers without a body.
+
+        Studies:
+
+        * ``people``: how people take part in studies that the API creates, unless another study has the same completion
+          codes: an object with fields of ``create_study``;
+        * ``ignore_state``: True: listings ignore the filter ``state``;
+        * ``delete_status``: 200, or 204;
+        * ``clone_internal_name``: ``"same"``, or ``"copy"``;
+        * ``publishing_seconds``: how long publishing takes (1);
+        * ``no_funds``: publishing without enough balance is refused with error ``"140007"`` and no reason, refused with
+          a reason (``"named"``), or accepted and undone ``"later"``;
+        * ``repeated_transition``: ``"refused"``, or ``"ignored"``;
+        * ``after_reject``: the status of a full study after a reject or return: ``"ACTIVE"``, ``"AWAITING REVIEW"``, or
+          ``"PAUSED"``;
+        * ``stopped_status``: the status of a stopped study while a submission awaits review: ``"AWAITING REVIEW"``, or
+          ``"COMPLETED"``;
+        * ``reopen_stopped``: True: more places reopen a stopped study;
+        * ``late_members``: True: members who join an allowlisted group after publishing can take part;
+        * ``late_return``: people who come back after a time-out can finish ``"always"``, or ``"if_free"``: only if a
+          place is free.
+
+        Submissions:
+
+        * ``study_required``: True: a listing needs a study;
+        * ``approval_seconds``: how long a bulk approval takes (1);
+        * ``bulk_approve_others``: ``"skip"`` ids that do not await review, or ``"refuse"`` them;
+        * ``bonus_seconds``: how long until a bonus is visible (1);
+        * ``bonus_expiry_seconds``: how long a batch can be paid (None: no limit);
+        * ``repeated_pay``: paying a batch again ``"pays"`` again, or is ``"refused"``;
+        * ``screen_out_as_bonus``: False, or True: partial pay is visible in ``bonus_payments``;
+        * ``contention``: False, or True: 429 during another bulk approval or payment of the workspace.
         """
         self._call("PATCH", "settings", settings)
 
@@ -140,16 +167,16 @@ class EmulatorClient:
         return list(self._call("POST", "groups", {"count": count, "name": name, **fields})["ids"])
 
     def set_group(self, group_id: str, **changes: object) -> dict[str, Any]:
-        """Change a group behind the API's back, and return it.
+        """Change a group directly, without the API, and return it.
 
         :param changes: ``name``, ``description``, ``growth_per_second``, ``growth_limit`` (None: no limit),
-            ``participant_count`` (filled up with made-up members, or the newest go), ``add_members`` and
+            ``participant_count`` (adds made-up members, or removes the newest), ``add_members`` and
             ``remove_members`` (how many), ``is_deleted``.
         """
         return dict(self._call("PATCH", f"groups/{quote(group_id, safe='')}", changes))
 
     def advance(self, seconds: float) -> float:
-        """Let time pass at once, for groups and studies alike, and return the emulator's time then (epoch seconds)."""
+        """Move the emulator's clock forward, for groups and studies, and return its new time (epoch seconds)."""
         return float(self._call("POST", "advance", {"seconds": seconds})["now"])
 
     def studies(self) -> list[dict[str, Any]]:
@@ -173,28 +200,28 @@ class EmulatorClient:
     def create_study(self, name: str, **fields: object) -> str:
         """Create a study and return its id.
 
-        :param fields: ``status`` (``"UNPUBLISHED"``; with ``"ACTIVE"`` people come at once), ``project`` (the first
-            one), ``submissions`` (how many to begin with, by status), any field of the API such as ``internal_name``,
+        :param fields: ``status`` (``"UNPUBLISHED"``; with ``"ACTIVE"`` people arrive at once), ``project`` (the first
+            one), ``submissions`` (at the start: status to number), any field of the API such as ``internal_name``,
             ``total_available_places`` (100), ``reward`` (150 hundredths), ``completion_codes`` or ``filters``, and how
             people take part while it is ``ACTIVE``: ``arrivals_per_second`` (0), ``seconds_taken`` (10),
             ``seconds_to_time_out`` (20), ``seconds_late`` (20, after the time-out), the shares ``returned``,
             ``timed_out``, ``late`` (they come back after the time-out) and ``no_code`` (0; the rest finishes),
             ``code_shares`` (completion code to share; the rest enters the first one of the type ``COMPLETED``), and
-            ``people_seed`` (another number, other people). A filter ``participant_group_allowlist`` lets only the
-            group's members in, one after the other as they joined.
+            ``people_seed`` (another number, other people). A filter ``participant_group_allowlist`` lets only
+            members of the group take part, in the order in which they joined.
         """
         return str(self._call("POST", "studies", {"name": name, **fields})["id"])
 
     def set_study(self, study_id: str, **changes: object) -> dict[str, Any]:
-        """Change a study behind the API's back, and return it.
+        """Change a study directly, without the API, and return it.
 
         :param changes: As in ``create_study``. With a ``status`` of ``UNPUBLISHED``, ``SCHEDULED``, ``ACTIVE`` or
-            ``PAUSED`` the study goes on from there; any other text is what it shows until ``status=None``.
+            ``PAUSED`` the study continues from there; any other text is only shown, until ``status=None``.
         """
         return dict(self._call("PATCH", f"studies/{quote(study_id, safe='')}", changes))
 
     def delete_study(self, study_id: str) -> None:
-        """Let a study be gone, whatever its status, with its submissions."""
+        """Remove a study with its submissions, whatever its status."""
         self._call("DELETE", f"studies/{quote(study_id, safe='')}")
 
     def submissions(self, study_id: str, status: str | None = None) -> list[dict[str, Any]]:
@@ -228,7 +255,7 @@ class EmulatorClient:
         return dict(self._call("GET", f"groups/{quote(group_id, safe='')}/members")["members"])
 
     def reached_at(self, group_id: str, count: int) -> float | None:
-        """Tell when a group first had this many members (exact epoch seconds), or None: never since the reset."""
+        """Return when a group first had this many members (exact epoch seconds); None: never since the reset."""
         path = f"groups/{quote(group_id, safe='')}/reached"
         reached_at: float | None = self._call("GET", path, count=count)["reached_at"]
         return reached_at
@@ -254,7 +281,7 @@ class EmulatorClient:
         self.token = new_token
 
     def add_fault(self, kind: str, **fields: object) -> None:
-        """Spoil answers of the API.
+        """Add a fault, which spoils answers of the API.
 
         :param kind: ``status``, ``html``, ``body``, ``raw``, ``empty``, ``slow``, ``trickle``, ``disconnect``,
             ``lost_answer``, ``truncate`` or ``ignored_scope``.
@@ -264,11 +291,11 @@ class EmulatorClient:
         self._call("POST", "faults", {"kind": kind, **fields})
 
     def faults(self) -> list[dict[str, Any]]:
-        """Return the rules in force, with the number of their ``hits``."""
+        """Return the present faults, with the number of their ``hits``."""
         return list(self._call("GET", "faults")["faults"])
 
     def clear_faults(self) -> None:
-        """Drop all rules."""
+        """Remove all faults."""
         self._call("DELETE", "faults")
 
     def requests(self, newest: int | None = None) -> list[dict[str, Any]]:
@@ -277,7 +304,7 @@ class EmulatorClient:
         Each has ``time`` (epoch seconds of its arrival), ``method``, ``path`` (with the query), ``status`` (None: no
         answer yet, or none at all), ``user_agent``, ``has_token``, and ``fault`` (the kind that hit it, or None).
 
-        :param newest: Only so many of the latest.
+        :param newest: Return only this many of the latest.
         """
         return list(self._call("GET", "requests", newest=newest)["requests"])
 

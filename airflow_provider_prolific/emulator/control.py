@@ -1,6 +1,6 @@
-"""The handles of the emulator, under ``/_emulator/``: no part of the imitated API, and no token is needed.
+"""The emulator's control calls, under ``/_emulator/``. They are not part of the imitated API, and need no token.
 
-``EmulatorClient`` has a method for each of them, and says there what it does.
+``EmulatorClient`` has a method for each of them, which describes it.
 """
 
 import json
@@ -179,7 +179,7 @@ def control_router(state: State, faults: list[Fault], log: RequestLog) -> APIRou
         return ascii_answer(fault.as_json(), 201)
 
     def ascii_answer(document: object, status: int = 200) -> Response:
-        """Answer with what may hold text that has no UTF-8 form."""
+        """Answer with a document whose texts may have no UTF-8 form."""
         return Response(json.dumps(document), status, media_type="application/json")
 
     @router.delete("/faults")

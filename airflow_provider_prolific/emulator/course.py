@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from airflow_provider_prolific.emulator.state import State
 
 PUBLISH_REFUSED = 140007
-#: What a published study still takes.
+#: The fields that can be changed after publishing.
 _CHANGEABLE = ("internal_name", "total_available_places", "access_details", "submissions_config")
-#: From which status an action leads on, and at which statuses it has been done already.
+#: The statuses in which an action is possible, and those in which it has already been done.
 _ACTIONS = {
     "PUBLISH": (("UNPUBLISHED",), ("PUBLISHING", "ACTIVE", "PAUSED", "AWAITING REVIEW", "COMPLETED")),
     "SCHEDULE_PUBLISH": (("UNPUBLISHED",), ("SCHEDULED",)),
@@ -29,7 +29,7 @@ _ACTIONS = {
 
 
 def create(state: "State", user: User, sent: StudyChanges) -> Study:
-    """Create a draft; ``project_id`` is passed over, as the real API does."""
+    """Create a draft; ``project_id`` is ignored, as in the real API."""
     if not (sent.external_study_url or sent.access_details or sent.data_collection_method):
         raise invalid(external_study_url="Give external_study_url, access_details or data_collection_method.")
     fields = sent.sent()
@@ -39,7 +39,7 @@ def create(state: "State", user: User, sent: StudyChanges) -> Study:
 
 
 def _people(state: "State", fields: dict[str, Any]) -> Recruitment | None:
-    """Return how people take part in a study with the same completion codes, for then it is the same questionnaire."""
+    """Return how people take part in a study with the same completion codes: it is the same questionnaire."""
     codes = fields.get("completion_codes")
     alike = (study for study in state.studies.values() if codes and study.fields.get("completion_codes") == codes)
     study = next(alike, None)
@@ -59,7 +59,7 @@ def clone(state: "State", study: Study, block_previous_participants: bool) -> St
 
 
 def change(state: "State", user: User, study: Study, sent: StudyChanges) -> None:
-    """Change a draft, or the little that can be changed of a published study."""
+    """Change a draft, or the few fields of a published study that can be changed."""
     fields = sent.sent()
     if study.is_draft:
         _check(state, user, {**study.fields, **fields})
@@ -102,7 +102,7 @@ def _add_places(state: "State", study: Study, places: int) -> None:
 
 
 def act(state: "State", study: Study, action: str, publish_at: str | None = None) -> None:
-    """Do what a transition asks for."""
+    """Carry out a transition."""
     now = state.now()
     origins, results = _ACTIONS[action]
     if study.status not in origins:

@@ -1,4 +1,4 @@
-"""Answers other than success: how the imitated API words them, and what is wrong with a document, in plain words."""
+"""Errors as the imitated API answers them, and problems of a document in plain words."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
-"""Faults on demand: rules that spoil answers, so that a client's behaviour under trouble can be seen.
+"""Faults on demand: rules that spoil answers, to test how a client behaves then.
 
-Fields that every rule may have, apart from ``kind``: ``method`` and ``path`` (which requests: an HTTP method, and a
+Fields of every rule, apart from ``kind``: ``method`` and ``path`` (which requests: an HTTP method, and a
 regular expression searched for in the path, without the query), ``after`` (let the first n of these pass), ``count``
 (how many to hit; the rule is gone then), ``probability`` and ``seed`` (hit by chance, between 0 and 1; the same seed
 gives the same series in every run). Rules are tried in the order in which they were added; the first that hits wins.
@@ -23,7 +23,7 @@ Kinds, and their own fields:
 ``ignored_scope``  a listing answers with the groups of another workspace
 =================  =====================================================================================
 
-Where the rule makes up the answer, it may have ``headers`` (an object), ``content_type``, and ``retry_after`` (seconds,
+A rule that makes up the whole answer may have ``headers`` (an object), ``content_type``, and ``retry_after`` (seconds,
 or an HTTP date).
 """
 
@@ -69,7 +69,7 @@ Status = Annotated[int, Field(ge=200, le=599)]
 
 
 class Fault(Model):
-    """What all rules have: which requests they hit, and how many they have hit."""
+    """The fields of all rules: which requests they hit, and how many they have hit."""
 
     kind: str
     method: str = ""
@@ -83,7 +83,7 @@ class Fault(Model):
     _random: random.Random
 
     def model_post_init(self, _: Any, /) -> None:
-        """Begin the series of chances."""
+        """Start the series of random numbers."""
         self._random = random.Random(self.seed)  # noqa: S311 - repeatable on purpose
 
     @property
@@ -107,7 +107,7 @@ class Fault(Model):
 
 
 class AnswerFault(Fault):
-    """What all rules have that answer in the place of the API."""
+    """The fields of all rules that answer instead of the API."""
 
     status: Status = 200
     content_type: Header = "application/json"
@@ -182,7 +182,7 @@ AnyFault = _StatusFault | _HtmlFault | _BodyFault | _EmptyFault | SlowFault | _T
 
 
 def take_fault(rules: list[Fault], method: str, path: str) -> Fault | None:
-    """Return the rule that hits this request, if one does; a rule that is spent then is taken out."""
+    """Return the rule that hits this request, if there is one; remove the rule if it is spent."""
     hit = next((rule for rule in rules if rule.hit(method, path)), None)
     if hit is not None and hit.is_spent:
         rules.remove(hit)

@@ -1,7 +1,7 @@
 """Participant groups, their members and messages to them, as the API answers on the wire.
 
-Groups are listed in the order of their creation; adding and removing participants answers with the whole membership
-that results.
+Groups are listed in the order of their creation. Adding and removing participants answers with the whole membership
+after the change.
 """
 
 from typing import Annotated, Literal

@@ -1,4 +1,4 @@
-"""A participant group: its members, and how it grows. No HTTP in here, and time enters as an argument."""
+"""A participant group: its members, and how it grows. No HTTP here, and the time is an argument."""
 
 import hashlib
 import math
@@ -26,7 +26,7 @@ def synthetic_participant_id(group_id: str, number: int) -> str:
 
 
 def format_datetime(epoch: float) -> str:
-    """Write a moment as the API does: ISO 8601 in UTC, without a fraction where the second is a whole one."""
+    """Write a time as the API does: ISO 8601 in UTC, without a fraction if it is a whole second."""
     return datetime.fromtimestamp(epoch, UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
@@ -34,9 +34,9 @@ def format_datetime(epoch: float) -> str:
 class Group:
     """A participant group with its members.
 
-    Members that were there from the start, and those that growth brings, are only counted until somebody asks for
-    their ids: a hundred thousand groups of hundreds of people cost next to nothing. A new member carries the exact
-    moment at which it was due, however late somebody looks.
+    Members from the start, and those that growth brings, are only counted until somebody asks for their ids. So a
+    hundred thousand groups of hundreds of people cost almost nothing. A new member has the exact time at which it was
+    due, even if somebody looks much later.
     """
 
     id: str
@@ -75,7 +75,7 @@ class Group:
         """Return the members' ids with the moments at which they joined, the oldest first."""
         self._name_the_grown()
         if self._founders:
-            # They joined on the day before, four in a second: three of four moments carry a fraction.
+            # They joined on the day before, four in each second: three of four times have a fraction.
             first = math.floor(self.created_at) - 86400
             founders = {
                 synthetic_participant_id(self.id, number): first + number / 4 for number in range(1, self._founders + 1)
@@ -90,7 +90,7 @@ class Group:
         return limit - self.participant_count
 
     def settle(self, now: float) -> None:
-        """Let the members join that growth has made due by now."""
+        """Let the members join that are due by now."""
         if not self.growth_per_second or self.is_deleted:
             return
         due = int((now - self._origin) * self.growth_per_second) + 1
@@ -102,7 +102,7 @@ class Group:
         return self._origin + number / self.growth_per_second
 
     def next_member_at(self) -> float | None:
-        """Tell when growth will bring the next member, if it will."""
+        """Return when growth will bring the next member, if it will."""
         if not self.growth_per_second or self.is_deleted or self._room <= 0:
             return None
         return self._due_at(self._grown + 1)
@@ -139,32 +139,32 @@ class Group:
         self._name_the_grown()
 
     def join(self, participant_id: str, at: float) -> None:
-        """Take in one person, in no time even where there are many members."""
+        """Add one person; this is fast even if there are many members."""
         self._prepare_change(at)
         if participant_id not in self.members():
             self._members[participant_id] = at
             self._note_count(at)
 
     def add(self, participant_ids: Iterable[str], now: float) -> None:
-        """Take in those who are not members yet."""
+        """Add those who are not members yet."""
         self.settle(now)
         self.replace([*self.members(), *participant_ids], now)
 
     def remove(self, participant_ids: Iterable[str], now: float) -> None:
-        """Take out those who are members."""
+        """Remove those who are members."""
         self.settle(now)
         gone = set(participant_ids)
         self.replace([participant_id for participant_id in self.members() if participant_id not in gone], now)
 
     def replace(self, participant_ids: Iterable[str], now: float) -> None:
-        """Make these the members, and nobody else; who stays keeps the moment of joining."""
+        """Make exactly these the members; existing members keep the time at which they joined."""
         self._prepare_change(now)
         members = self.members()
         self._members = {participant_id: members.get(participant_id, now) for participant_id in participant_ids}
         self._note_count(now)
 
     def resize(self, participant_count: int, now: float) -> None:
-        """Bring the group to a size by made-up members, or by letting the newest go."""
+        """Bring the group to a size: add made-up members, or remove the newest."""
         self._prepare_change(now)
         while self.participant_count < participant_count:
             self._join_made_up(now)
@@ -175,7 +175,7 @@ class Group:
                 self._founders -= 1
 
     def reached_at(self, participant_count: int, now: float) -> float | None:
-        """Tell when the group first had this many members."""
+        """Return when the group first had this many members."""
         self.settle(now)
         self._name_the_grown()
         if participant_count <= self._first_count:

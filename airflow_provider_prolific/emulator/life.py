@@ -1,7 +1,7 @@
 """What happens by itself: people come, finish, return, time out; studies are published; payments arrive.
 
-Nothing runs in the background. What is due is done when somebody looks, in the order of its moments, and carries the
-exact moment at which it was due. No HTTP in here, and time enters as an argument.
+Nothing runs in the background. What is due is done when somebody looks, in the order of time, and each event has the
+exact time at which it was due. No HTTP here, and the time is an argument.
 """
 
 import heapq
@@ -20,7 +20,7 @@ from airflow_provider_prolific.emulator.world import World
 ALLOWLIST = "participant_group_allowlist"
 BLOCKLIST = "participant_group_blocklist"
 
-#: Whoever awaits review for so long is approved by itself.
+#: A submission that awaits review for this long is approved automatically.
 REVIEW_SECONDS = 21 * 86400
 
 
@@ -32,19 +32,19 @@ class Life:
         self._plan: list[tuple[float, int, Callable[[float], None]]] = []
         self._order = count()
         self._numbers = count(1)
-        #: Studies that nobody is left for, by the group whose change may bring somebody.
+        #: Studies for which nobody is left, by the group whose change may bring new people.
         self._waiting: dict[str, set[Study]] = {}
         self.submissions: dict[str, Submission] = {}
 
-    def plan(self, at: float, deed: Callable[[float], None]) -> None:
-        """Do this when the moment has come; ``deed`` is given the moment."""
-        heapq.heappush(self._plan, (at, next(self._order), deed))
+    def plan(self, at: float, event: Callable[[float], None]) -> None:
+        """Plan an event; ``event`` is called with its time."""
+        heapq.heappush(self._plan, (at, next(self._order), event))
 
     def settle(self, now: float) -> None:
         """Do all that is due by now."""
         while self._plan and self._plan[0][0] <= now:
-            at, _, deed = heapq.heappop(self._plan)
-            deed(at)
+            at, _, event = heapq.heappop(self._plan)
+            event(at)
 
     # --- a study's own course ---
 
@@ -63,25 +63,25 @@ class Life:
         self.plan(at + self._world.settings.publishing_seconds, finish)
 
     def open(self, study: Study, at: float) -> None:
-        """Let people in, for the first time or again."""
+        """Let people take part, for the first time or again."""
         study.phase = "ACTIVE"
         if study.published_at is None:
             study.published_at = at
         self.expect(study, at)
 
     def stop(self, study: Study) -> None:
-        """Let nobody in any more."""
+        """Let no more people take part."""
         study.phase, study.stopped_status = "STOPPED", self._world.settings.stopped_status
 
     # --- people come ---
 
     def expect(self, study: Study, at: float) -> None:
-        """Count arrivals from this moment on, where the study has room and no arrival is planned."""
+        """Plan the next arrival, counted from this time, if the study has room and no arrival is planned."""
         if study.recruitment.arrivals_per_second and study.is_recruiting and not study.is_expecting:
             self._expect(study, at, 1)
 
-    def expect_anew(self, study: Study, at: float) -> None:
-        """Forget the arrival that is planned, and count arrivals from this moment on."""
+    def restart_arrivals(self, study: Study, at: float) -> None:
+        """Forget the planned arrival, and count arrivals from this time on."""
         study.schedule += 1
         study.is_expecting = False
         self.expect(study, at)
@@ -109,7 +109,7 @@ class Life:
     def _next_person(self, study: Study, at: float) -> str | None:
         filters = self._world.filters_of(study)
         if not any(filter_["filter_id"] in (ALLOWLIST, "custom_allowlist") for filter_ in filters):
-            # Whoever comes from the whole pool is new, and so on no list.
+            # A person from the whole pool is new, and so is not on any list.
             return synthetic_participant_id(study.id, len(study.submissions) + 1)
         is_new_list = False
         while True:
@@ -123,7 +123,7 @@ class Life:
             is_new_list = True
 
     def _allowed(self, filters: Iterable[dict[str, Any]], at: float) -> Iterable[str]:
-        """Return the people on the first allowlist; the others are asked one person at a time."""
+        """Return the people on the first allowlist; the other filters are checked for one person at a time."""
         for filter_ in filters:
             if filter_["filter_id"] == "custom_allowlist":
                 return dict.fromkeys(filter_.get("selected_values", ()))
@@ -168,7 +168,7 @@ class Life:
                     self.plan(moment, lambda moment: self.expect(study, moment))
 
     def group_changed(self, group_id: str, at: float) -> None:
-        """Let studies look again that had found nobody in this group."""
+        """Let studies look again that found nobody in this group."""
         for study in self._waiting.pop(group_id, ()):
             self.expect(study, at)
 
@@ -184,11 +184,11 @@ class Life:
     def _begin(self, study: Study, participant_id: str, at: float) -> None:
         submission = self.new_submission(study, participant_id, at)
         chances = random.Random(f"{study.recruitment.people_seed}/{study.id}/{len(study.submissions)}")  # noqa: S311
-        seconds, deed = self._way(submission, study.code_of_people(chances.random()), chances.random())
-        self.plan(at + seconds, lambda moment: deed(moment) if submission.status == "ACTIVE" else None)
+        seconds, event = self._way(submission, study.code_of_people(chances.random()), chances.random())
+        self.plan(at + seconds, lambda moment: event(moment) if submission.status == "ACTIVE" else None)
 
     def _way(self, submission: Submission, code: str | None, chance: float) -> tuple[float, Callable[[float], None]]:
-        """Return after how many seconds which end comes, for a number between 0 and 1 that fell to the person."""
+        """Return how the person ends and after how many seconds; a random number between 0 and 1 decides."""
         people = submission.study.recruitment
         ways: list[tuple[float, float, Callable[[float], None]]] = [
             (people.returned, people.seconds_taken, lambda at: self.move(submission, "RETURNED", at)),
@@ -196,10 +196,10 @@ class Life:
             (people.late, people.seconds_to_time_out, lambda at: self._be_late(submission, code, at)),
             (people.no_code, people.seconds_taken, lambda at: self.finish(submission, NO_CODE, at)),
         ]
-        for share, seconds, deed in ways:
+        for share, seconds, event in ways:
             chance -= share
             if chance < 0:
-                return seconds, deed
+                return seconds, event
         return people.seconds_taken, lambda at: self.finish(submission, code, at)
 
     def _be_late(self, submission: Submission, code: str | None, at: float) -> None:
@@ -213,7 +213,7 @@ class Life:
         self.plan(at + submission.study.recruitment.seconds_late, come_back)
 
     def finish(self, submission: Submission, code: str | None, at: float) -> None:
-        """Let a person hand in, with a code; its actions follow."""
+        """Let a person finish with a code, and run the actions of the code."""
         submission.finish(at, code)
         self.move(submission, "AWAITING REVIEW", at)
         entered = submission.study.code_entered(code)
@@ -221,7 +221,7 @@ class Life:
             self.act(submission, action, at)
 
     def act(self, submission: Submission, action: dict[str, Any], at: float) -> None:
-        """Do what a completion code says."""
+        """Run an action of a completion code."""
         kind, study = action["action"], submission.study
         if kind == "AUTOMATICALLY_APPROVE":
             self.move(submission, "APPROVED", at)
@@ -244,14 +244,14 @@ class Life:
 
     @staticmethod
     def request_return(submission: Submission, at: float) -> None:
-        """Ask a person to return; the first time is what the API shows."""
+        """Ask a person to return; the API shows the time of the first request."""
         if submission.return_requested is None:
             submission.return_requested = at
 
     # --- what follows from a status ---
 
     def move(self, submission: Submission, status: str, at: float) -> None:
-        """Give a submission another status, with what follows for its place and for the wallet."""
+        """Give a submission another status, and change its place and the wallet accordingly."""
         study = submission.study
         old, was_full = submission.status, study.phase == "ACTIVE" and study.free_places <= 0
         if status == old:

@@ -1,7 +1,7 @@
-"""What every request passes before the imitated API sees it: what may come in, the request log, and the faults.
+"""What every request passes before the imitated API: the check of its sender, the request log, and the faults.
 
-ASGI has no word for "close the connection now", so the server's protocol class remembers each connection by the
-client's address; the address is in every request's scope.
+ASGI cannot say "close the connection now". So the server's protocol class remembers each connection by the client's
+address, which is in every request's scope.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ from airflow_provider_prolific.emulator.faults import AnswerFault, Fault, SlowFa
 from airflow_provider_prolific.text import is_storable, shorten
 
 CONTROL_PREFIX = "/_emulator/"
-IGNORE_SCOPE = "emulator.ignore_scope"  # key in a request's scope: this one listing ignores what it is asked for
+IGNORE_SCOPE = "emulator.ignore_scope"  # key in a request's scope: this listing ignores which groups it is asked for
 
 _LOOPBACK = re.compile(r"(localhost|\[::1\]|127(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3})(:\d{0,5})?", re.ASCII)
 _transports: dict[tuple[str, int], asyncio.Transport] = {}
 
 
 class TrackedConnection(H11Protocol):
-    """Uvicorn's HTTP connection, to be found again by the client's address."""
+    """Uvicorn's HTTP connection, which can be found by the client's address."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Remember the connection."""
@@ -39,17 +39,17 @@ class TrackedConnection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        # Looked up by identity: a new connection from the same address may have taken the place already.
+        # Compared by identity: a new connection from the same address may have replaced it already.
         if _transports.get(self._address) is self.transport:
             del _transports[self._address]
         super().connection_lost(exc)
 
 
 class LocalOnlyMiddleware:
-    """Refuses what a web page could send, and bodies that no API reads: too large, or not UTF-8.
+    """Refuses requests that a web page could send, and bodies that are too large or not UTF-8.
 
-    A page of another origin reaches this machine, too. It cannot hide where it comes from: its requests have an
-    ``Origin`` or say ``Sec-Fetch-Site``, or, where a name of its own leads here, another ``Host``.
+    A page of another origin can reach this machine, but it cannot hide its origin. Its requests have an ``Origin`` or
+    ``Sec-Fetch-Site``, or another ``Host`` if its own host name points to this machine.
     """
 
     MAX_BODY = 4 * 1024 * 1024
@@ -99,7 +99,7 @@ def _check_sender(headers: list[tuple[bytes, bytes]]) -> None:
 
 
 class RequestLog:
-    """The latest requests, without their bodies and without their tokens; of long paths only the beginning."""
+    """The latest requests, without their bodies and tokens; long paths are cut."""
 
     def __init__(self, size: int = 100_000, max_bytes: int = 100_000_000) -> None:
         self.entries: deque[dict[str, Any]] = deque()
@@ -114,7 +114,7 @@ class RequestLog:
         self.total = self._bytes = 0
 
     def open(self, scope: Scope, fault: str | None) -> dict[str, Any]:
-        """Note a request on its arrival; its status is filled in when there is one."""
+        """Log a request when it arrives; its status is filled in later."""
         headers = dict(scope["headers"])
         path = scope.get("raw_path") or scope["path"].encode()
         if scope["query_string"]:
@@ -141,7 +141,7 @@ def _bytes_of(entry: dict[str, Any]) -> int:
 
 
 class FaultMiddleware:
-    """Notes each request, and spoils its answer where a fault rule hits; control calls pass untouched."""
+    """Logs each request, and spoils its answer if a fault hits it; control calls pass unchanged."""
 
     def __init__(self, app: ASGIApp, faults: list[Fault], log: RequestLog) -> None:
         self._application = app

@@ -1,4 +1,4 @@
-"""What the documents that reach the emulator are made of."""
+"""The parts of the documents that the emulator receives."""
 
 import math
 from typing import Annotated, Any, Literal, Self
@@ -15,7 +15,7 @@ MAX_SUBMISSIONS = 100_000
 
 
 class Model(BaseModel):
-    """A document that is taken as it is: no value is converted, no unknown field is passed over."""
+    """A document that is checked strictly: no value is converted, and an unknown field is an error."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -61,7 +61,7 @@ Rate = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
 
 
 class Recruitment(Model):
-    """How people take part in a study; ``EmulatorClient.create_study`` says what each word means."""
+    """How people take part in a study; ``EmulatorClient.create_study`` describes each field."""
 
     arrivals_per_second: Rate = 0
     seconds_taken: Seconds = 10
@@ -84,7 +84,7 @@ class Recruitment(Model):
 
 
 class Settings(Model):
-    """How the imitated API behaves; ``EmulatorClient.set`` says what each word means."""
+    """How the imitated API behaves; ``EmulatorClient.set`` describes each setting."""
 
     paging: Literal["full", "count", "links", "bare", "none"] = "full"
     max_limit: Annotated[int, Field(ge=1, le=MAX_GROUPS)] = 200
@@ -123,7 +123,7 @@ class Settings(Model):
 
 
 class GroupFields(Model):
-    """A participant group to be made."""
+    """A participant group to be created."""
 
     name: Text
     description: AnyText | None = None

@@ -1,7 +1,7 @@
 """Money: what a reward costs with fees and VAT, and the wallet of a workspace. Amounts are hundredths.
 
-Fees are a share of the reward, VAT is a share of the fees, and neither is rounded before an amount is shown: so what
-was paid and what is left are always together what there was.
+Fees are a share of the reward, and VAT is a share of the fees. Both are rounded only when an amount is shown, so what
+was paid and what is left always add up.
 """
 
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """An amount for people, with what Prolific and the state get on top."""
+    """An amount for people, with Prolific's fees and VAT on top."""
 
     rewards: Decimal = Decimal()
     fees: Decimal = Decimal()
@@ -35,19 +35,19 @@ class Cost:
 
 
 def shown(amount: Decimal) -> int | float:
-    """Return an amount as JSON has it: with at most two places, and without any where it is a whole number."""
+    """Return an amount for JSON: with at most two decimal places, and with none if it is a whole number."""
     rounded = amount.quantize(Decimal("0.01"), ROUND_HALF_UP)
     return int(rounded) if rounded == int(rounded) else float(rounded)
 
 
 def whole(amount: Decimal) -> int:
-    """Return a cost as a whole number: it is never more than this."""
+    """Return a cost as a whole number, rounded up."""
     return int(amount.to_integral_value(ROUND_CEILING))
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Whose money it is: currency, and the shares that are added to a reward."""
+    """The currency, and the shares that are added to a reward."""
 
     currency_code: str = "GBP"
     fees_percentage: Decimal = Decimal("0.333333")

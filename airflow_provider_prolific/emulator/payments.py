@@ -58,7 +58,7 @@ class Payments:
         self.log: list[dict[str, Any]] = []
 
     def _occupy(self, workspace_ids: set[str], now: float, seconds: float) -> None:
-        """Refuse what contends for a wallet, where that is switched on."""
+        """Refuse a second payment from a busy wallet, if ``contention`` is set."""
         if self._world.settings.contention and any(self._busy_until.get(each, 0) > now for each in workspace_ids):
             raise ApiError(429, "Another payment of this workspace is under way. Please try again later.")
         self._busy_until |= dict.fromkeys(workspace_ids, now + seconds)

@@ -15,8 +15,7 @@ from airflow_provider_prolific.emulator.client import EmulatorClient, EmulatorEr
 class Emulator(EmulatorClient):
     """An emulator in a process of its own, on a free port of this machine.
 
-    It ends with ``stop``, at the end of a ``with`` block, and by itself soon after this process has ended, however
-    that came about.
+    It ends with ``stop``, at the end of a ``with`` block, and soon after this process has ended, whatever the reason.
 
     .. code-block:: python
 
@@ -27,7 +26,7 @@ class Emulator(EmulatorClient):
     :param token: The first user's token, instead of the one in the seed.
     :param port: The port; 0 picks a free one.
     :param start_timeout: Seconds that the start may take.
-    :raises EmulatorError: When it does not start; with what the process said.
+    :raises EmulatorError: It does not start; the error has the output of the process.
     """
 
     def __init__(
@@ -40,7 +39,7 @@ class Emulator(EmulatorClient):
             *(() if token is None else ("--token", token)),
         ]
         self._owner = os.getpid()
-        # A file and no pipe: nobody has to read it for the process to go on.
+        # A file, not a pipe: a pipe that nobody reads would block the process.
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed in ``stop``
         self.process = subprocess.Popen(  # noqa: S603 - this Python, with our own arguments
             command, stdin=subprocess.DEVNULL, stdout=self._output, stderr=subprocess.STDOUT

@@ -16,13 +16,13 @@ from airflow_provider_prolific.emulator.process import Emulator
 
 @pytest.fixture(scope="session")
 def prolific_emulator_process() -> Iterator[Emulator]:
-    """One emulator for the whole session, as the tests before left it. Most tests want ``prolific_emulator``."""
+    """One emulator for the whole session, as the last test left it. Most tests need ``prolific_emulator`` instead."""
     with Emulator() as emulator:
         yield emulator
 
 
 @pytest.fixture
 def prolific_emulator(prolific_emulator_process: Emulator) -> Emulator:
-    """The emulator as freshly started: the default seed, no faults, an empty request log."""
+    """The emulator as after its start: the default seed, no faults, an empty request log."""
     prolific_emulator_process.reset()
     return prolific_emulator_process

@@ -107,7 +107,7 @@ class SeedGroup(GroupFields):
 
 
 class Seed(Model):
-    """Everything that is there at the start; ``seed.toml`` shows every word."""
+    """Everything that is there at the start; ``seed.toml`` shows every field."""
 
     users: Annotated[list[User], FailFast()] = []
     workspaces: Annotated[list[_Workspace], FailFast()] = []
@@ -149,7 +149,7 @@ class Seed(Model):
         return self
 
     def studies_with_feeders(self) -> list[_Study]:
-        """Return the studies, with the completion codes that groups name beside their own."""
+        """Return the studies, with the completion codes that groups add to their own."""
         studies = {study.id: study.model_copy(deep=True) for study in self.studies}
         for group in self.groups:
             for feeder in group.feeders:
@@ -161,7 +161,7 @@ class Seed(Model):
 
 
 def _ids(section: str, entries: Sequence[User | _Entry | _Study | SeedGroup]) -> dict[str, str]:
-    """Return the entries' ids, each with the words for where it stands."""
+    """Return the entries' ids, each with a description of its place."""
     places: dict[str, str] = {}
     for number, entry in enumerate(entries, start=1):
         name = entry.email if isinstance(entry, User) else entry.name

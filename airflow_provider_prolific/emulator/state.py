@@ -64,13 +64,13 @@ class State(World):
             self.wallets[workspace.id].balance = Decimal(workspace.balance)
 
     def now(self) -> float:
-        """Do all that is due, and tell the time."""
+        """Do all that is due, and return the time."""
         now = self._clock() + self._ahead
         self.life.settle(now)
         return now
 
     def advance(self, seconds: float) -> float:
-        """Let time pass at once, and tell the time then."""
+        """Move the clock forward, and return the new time."""
         self._ahead += seconds
         return self.now()
 
@@ -86,7 +86,7 @@ class State(World):
 
     @property
     def default_token(self) -> str:
-        """The first token of the seed, or the one that has taken its place."""
+        """The first token of the seed, or the one that has replaced it."""
         return next(iter(self.tokens))
 
     @property
@@ -173,7 +173,7 @@ class State(World):
         return groups
 
     def set_deleted(self, group: Group, is_deleted: bool) -> None:
-        """Delete a group, or bring it back; growth stands still while it is deleted."""
+        """Delete a group, or bring it back; it does not grow while it is deleted."""
         now = self.now()
         group.settle(now)
         group.is_deleted = is_deleted
@@ -215,7 +215,7 @@ class State(World):
         ]
 
     def create_study(self, new: StudyFields, study_id: str | None = None) -> Study:
-        """Create a study behind the API's back, and let it begin as its status says."""
+        """Create a study without the API, in the status that it names."""
         now = self.now()
         study = self.add_study(new.fields(), self.projects.get(new.project or ""), now, new.recruitment(), study_id)
         self.set_status(study, new.status)
@@ -232,7 +232,7 @@ class State(World):
         study_id: str | None = None,
         publish_at: float | None = None,
     ) -> Study:
-        """Add a draft; without a project it comes into the first one."""
+        """Add a draft; without a project it goes into the first one."""
         if len(self.studies) >= MAX_STUDIES or len(json.dumps(fields)) > 500_000:
             raise ApiError(400, f"That is too much: there can be {MAX_STUDIES} studies, and no very long ones.")
         if project is None:
@@ -256,17 +256,17 @@ class State(World):
         return study
 
     def put_into_project(self, study: Study, project: Project | None) -> None:
-        """Give a study its place, and with it the wallet that pays for it."""
+        """Put a study into a project, whose workspace pays for it."""
         study.project_id = project.id if project else None
         study.workspace_id = project.workspace_id if project else next(iter(self.workspaces))
         study.rates = self.wallets[study.workspace_id].rates
 
     def forget_feeders(self) -> None:
-        """Look again which studies change which groups: a study or its codes have changed."""
+        """Forget which studies change which groups, because a study or its codes have changed."""
         self._feeders = None
 
     def set_status(self, study: Study, status: str | None) -> None:
-        """Give a study a status; one that nobody can decide on is only shown. None shows the true one again."""
+        """Give a study a status; one that no action leads to is only shown. None shows the true one again."""
         now = self.now()
         study.forced_status = None
         if status == "ACTIVE":
@@ -297,7 +297,7 @@ class State(World):
         return added
 
     def remove_study(self, study: Study) -> None:
-        """Let a study be gone, with its submissions."""
+        """Remove a study with its submissions."""
         del self.studies[study.id]
         study.phase = "STOPPED"
         for submission_id in study.submissions:

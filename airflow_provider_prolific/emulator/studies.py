@@ -10,7 +10,7 @@ from airflow_provider_prolific.emulator.groups import format_datetime
 from airflow_provider_prolific.emulator.models import Recruitment
 from airflow_provider_prolific.emulator.money import Cost, Rates, shown, whole
 
-#: What somebody has decided; the status that is shown follows from it and from the submissions.
+#: What somebody has set; the status that is shown follows from this and from the submissions.
 PHASES = ("UNPUBLISHED", "SCHEDULED", "PUBLISHING", "ACTIVE", "PAUSED", "STOPPED")
 DRAFTS = ("UNPUBLISHED", "SCHEDULED")
 
@@ -59,7 +59,7 @@ class Study:
     created_at: float
     recruitment: Recruitment
     phase: str = "UNPUBLISHED"
-    #: Shown instead of what follows from the phase; set behind the API's back only.
+    #: Shown instead of the status that follows from the phase; only control calls and the seed set it.
     forced_status: str | None = None
     stopped_status: str = "AWAITING REVIEW"
     published_at: float | None = None
@@ -80,7 +80,7 @@ class Study:
 
     @property
     def free_places(self) -> int:
-        """How many more may start; less than none where somebody came back after the place was taken."""
+        """How many more may start; negative if somebody came back after the place was taken."""
         return self.places - sum(self.counts[status] for status in TAKING)
 
     @property
@@ -130,7 +130,7 @@ class Study:
         return self.cost_of_a_place.total * places
 
     def add(self, submission: "Submission") -> None:
-        """Take in a new submission."""
+        """Add a new submission."""
         self.submissions[submission.id] = submission
         self.people[submission.participant_id] += 1
         self.counts[submission.status] += 1
@@ -146,7 +146,7 @@ class Study:
         return next((each for each in self.fields.get("completion_codes", []) if each["code"] == code), None)
 
     def code_of_people(self, share: float) -> str | None:
-        """Return the code that a person enters, for a number between 0 and 1 that fell to them."""
+        """Return the code that a person enters; a random number between 0 and 1 decides."""
         for code, portion in self.recruitment.code_shares.items():
             share -= portion
             if share < 0:

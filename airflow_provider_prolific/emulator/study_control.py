@@ -1,4 +1,4 @@
-"""The handles of the emulator's studies, under ``/_emulator/``; ``EmulatorClient`` says what each of them does."""
+"""The emulator's control calls for studies, under ``/_emulator/``; ``EmulatorClient`` describes each of them."""
 
 from typing import Any
 
@@ -85,7 +85,7 @@ def study_control_router(state: State) -> APIRouter:
                 study.recruitment = models.Recruitment(**study.recruitment.model_dump() | people)
             except ValidationError as error:
                 raise ApiError(400, in_words("the request", people, (), error.errors()[0])) from None
-            state.life.expect_anew(study, now)
+            state.life.restart_arrivals(study, now)
         study.fields |= changes
         state.forget_feeders()
         if has_status:

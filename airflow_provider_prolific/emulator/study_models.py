@@ -1,4 +1,4 @@
-"""What the documents about studies are made of: their fields in the API, and how people take part in them."""
+"""The parts of documents about studies: their fields in the API, and how people take part in them."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -29,13 +29,13 @@ ACTIONS = (
 
 
 class Body(Model):
-    """What a client sends to the API: fields that it does not know are passed over, as the real one does."""
+    """What a client sends to the API; unknown fields are ignored, as in the real API."""
 
     model_config = ConfigDict(extra="ignore")
 
 
 class Action(Body):
-    """What happens by itself when a submission comes with a code."""
+    """What happens automatically when a submission has a code."""
 
     action: Literal[ACTIONS]  # type: ignore[valid-type]
     participant_group: Text | None = None
@@ -71,7 +71,7 @@ class CompletionCode(Body):
 
 
 class Filter(Body):
-    """Who may take a study. Of all filters only those on groups, studies and ids make a difference here."""
+    """Who may take a study. Only filters by groups, studies and ids have an effect in the emulator."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Plain] = {}
@@ -144,7 +144,7 @@ RECRUITMENT_FIELDS = tuple(Recruitment.model_fields)
 
 
 class StudyFields(StudyChanges, Recruitment):
-    """A study to be made behind the API's back: in the seed, or by a control call."""
+    """A study that is created without the API: by the seed, or by a control call."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -137,7 +137,7 @@ async def transition_study(transition: _Transition, study: CurrentStudy, state: 
 
 @router.post("/study-cost-calculator/")
 async def calculate_cost(study: _Cost, user: CurrentUser) -> Response:
-    # At the account's rates, whatever the workspace's are.
+    # With the rates of the account, not those of the workspace.
     cost = user.rates().cost(study.reward) * study.total_available_places
     return JSONResponse({"total_cost": whole(cost.total)})
 

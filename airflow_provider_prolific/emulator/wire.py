@@ -1,6 +1,6 @@
 """What all routes share: who asks, and pages of a listing.
 
-Links of a page name a host that does not exist, because the real ones have named an internal one.
+The links of a page have a host that does not exist, because the real API has used an internal host there.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The handles of the emulator, as `Emulator` offers them."""
+"""The control calls of the emulator, as `Emulator` offers them."""
 
 from __future__ import annotations
 

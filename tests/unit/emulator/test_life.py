@@ -92,7 +92,7 @@ class TestArrivals:
         study = begin(arrivals_per_second=0.001)
         after(10, study)
         study.recruitment = Recruitment(arrivals_per_second=1)
-        state.life.expect_anew(study, state.now())
+        state.life.restart_arrivals(study, state.now())
         assert after(2, study) == {"ACTIVE": 2}
 
     def test_everybody_is_somebody_else_and_the_same_in_each_run(self, begin, after):

@@ -1,4 +1,4 @@
-"""The handles of studies, as `Emulator` offers them."""
+"""The control calls for studies, as `Emulator` offers them."""
 
 from __future__ import annotations
 
