@@ -127,6 +127,15 @@ def test_every_page_is_in_the_index() -> None:
     assert [path.name for path in (ROOT / "docs").glob("*.md") if f"({path.name})" not in index] == ["index.md"]
 
 
+def test_every_operator_and_sensor_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    sources = "".join(path.read_text() for path in (ROOT / "airflow_provider_prolific").rglob("*.py"))
+    classes = set(re.findall(r"^class (Prolific\w+(?:Operator|Sensor|EventTrigger))\b", sources, re.MULTILINE))
+
+    assert len(classes) > 10
+    assert classes - set(re.findall(r"`(\w+)`", index)) == set()
+
+
 def test_every_example_dag_is_named_in_a_document() -> None:
     text = "".join(document.read_text() for document in DOCUMENTS)
 
