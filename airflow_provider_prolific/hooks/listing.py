@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from airflow_provider_prolific.exceptions import ProlificApiError, ProlificResponseError
+from airflow_provider_prolific.hooks.limits import Limits
 from airflow_provider_prolific.text import shorten
-
-if TYPE_CHECKING:
-    from airflow_provider_prolific.hooks.limits import Limits
 
 PAGE_SIZE = 200
 _T = TypeVar("_T")
@@ -27,42 +25,34 @@ def by_page(offset: int, number: int) -> dict[str, int]:  # noqa: ARG001
     return {"page": number, "page_size": PAGE_SIZE // 2}
 
 
+@dataclass
 class Listing(Generic[_T]):
     """The pages of one listing, within its limits."""
 
-    def __init__(
-        self,
-        call: Callable[..., Any],
-        endpoint: str,
-        what: str,
-        read_row: Callable[[Any], tuple[str, _T]],
-        params: Mapping[str, Any],
-        personal: bool,
-        paging: Callable[[int, int], dict[str, int]],
-        limits: Limits,
-    ) -> None:
-        self._call = call
-        self._endpoint = endpoint
-        self._what = what
-        self._read_row = read_row
-        self._params = params
-        self._personal = personal
-        self._paging = paging
-        self._limits = limits
-        self._ends_at = time.monotonic() + limits.listing_seconds
+    call: Callable[..., Any]
+    endpoint: str
+    what: str
+    read_row: Callable[[Any], tuple[str, _T]]
+    params: Mapping[str, Any]
+    personal: bool
+    paging: Callable[[int, int], dict[str, int]]
+    limits: Limits
+
+    def __post_init__(self) -> None:
+        self._ends_at = time.monotonic() + self.limits.listing_seconds
 
     def read(self) -> tuple[list[_T], str | None]:
         """Return the rows of all pages, and how many rows were promised if some of them are missing."""
         rows: dict[str, _T] = {}
-        self._memory_left = self._limits.memory_bytes
+        self._memory_left = self.limits.memory_bytes
         number = promised = 0
         while True:
             number += 1
-            page, new_rows = self._read_page(self._paging(len(rows), number), len(rows))
+            page, new_rows = self._read_page(self.paging(len(rows), number), len(rows))
             brings_new = not new_rows.keys() <= rows.keys()
             rows |= new_rows
-            if len(rows) > self._limits.listing_rows:
-                raise self._too_much(f"{self._limits.listing_rows:,} rows", len(rows))
+            if len(rows) > self.limits.listing_rows:
+                raise self._too_much(f"{self.limits.listing_rows:,} rows", len(rows))
             # If the total falls, a row was deleted, and others moved to a page that had been read already.
             promised = max(promised, page.total or 0)
             is_short = len(rows) < promised
@@ -74,29 +64,29 @@ class Listing(Generic[_T]):
 
     def _read_page(self, position: dict[str, int], known: int) -> tuple[Page, dict[str, _T]]:
         if (seconds := self._ends_at - time.monotonic()) <= 0:
-            raise self._too_much(f"{self._limits.listing_seconds:g} seconds", known)
+            raise self._too_much(f"{self.limits.listing_seconds:g} seconds", known)
 
         def read(document: Any) -> tuple[Page, dict[str, _T]]:
-            page = read_page(document, lambda answer: "" if self._personal else shorten(answer))
-            return page, dict(map(self._read_row, page.rows))
+            page = read_page(document, lambda answer: "" if self.personal else shorten(answer))
+            return page, dict(map(self.read_row, page.rows))
 
         def weighed(weight: int) -> None:
             self._memory_left -= weight
 
         limits = replace(
-            self._limits,
-            attempt_seconds=min(self._limits.attempt_seconds, seconds),
-            rate_limit_seconds=min(self._limits.rate_limit_seconds, seconds),
-            outage_seconds=min(self._limits.outage_seconds, seconds),
+            self.limits,
+            attempt_seconds=min(self.limits.attempt_seconds, seconds),
+            rate_limit_seconds=min(self.limits.rate_limit_seconds, seconds),
+            outage_seconds=min(self.limits.outage_seconds, seconds),
             memory_bytes=self._memory_left,
         )
         try:
-            page_and_rows: tuple[Page, dict[str, _T]] = self._call(
+            page_and_rows: tuple[Page, dict[str, _T]] = self.call(
                 "GET",
-                self._endpoint,
+                self.endpoint,
                 read,
-                params={**self._params, **position},
-                personal=self._personal,
+                params={**self.params, **position},
+                personal=self.personal,
                 limits=limits,
                 weighed=weighed,
             )
@@ -108,8 +98,7 @@ class Listing(Generic[_T]):
 
     def _too_much(self, limit: str, known: int) -> ProlificResponseError:
         return ProlificResponseError(
-            f"the list of {self._what} did not end within {limit} ({known:,} came); it is not used "
-            f"(GET {self._endpoint})"
+            f"the list of {self.what} did not end within {limit} ({known:,} came); it is not used (GET {self.endpoint})"
         )
 
 
