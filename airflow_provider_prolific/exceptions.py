@@ -52,7 +52,7 @@ class ProlificUndecidedError(ProlificError):
 class ProlificConnectionError(ProlificError):
     """No answer came: no connection, a time-out, or a connection that broke.
 
-    :param message: One line, with method and path.
+    :param message: One line: what is wrong, then method and path.
     :param transient: Whether asking again may help; not for a refused certificate or a missing CA file.
     :param may_have_acted: Whether the request may have reached Prolific.
     """
