@@ -125,7 +125,7 @@ class Stall:
 
     :param after: Seconds without growth that end the wait; ``None`` for no such end.
     :param since: When a count grew last, as another process saw it.
-    :param counts: The counts that this process saw.
+    :param counts: The counts that the other process saw.
     """
 
     __slots__ = ("after", "counts", "since")

@@ -196,11 +196,11 @@ class SubmissionWait(_StudyWait):
         reached = submission_count >= target
         if not reached:
             self.check_status(study, status)
-        if not reached and status == "COMPLETED" and self.if_ended == "fail":
-            raise ProlificError(
-                f"{describe_study(study)} is completed with {submission_count} of {target} submissions in "
-                f'{" or ".join(self.statuses)}: no more will come; set if_ended="return" to go on with these'
-            )
+            if status == "COMPLETED" and self.if_ended == "fail":
+                raise ProlificError(
+                    f"{describe_study(study)} is completed with {submission_count} of {target} submissions in "
+                    f'{" or ".join(self.statuses)}: no more will come; set if_ended="return" to go on with these'
+                )
         return [
             {
                 "id": study["id"],
