@@ -30,7 +30,7 @@ def daily_exclusion_list() -> None:
 
     @task(show_return_value_in_logs=False)  # participant ids are personal data
     def took_part_recently() -> list[str]:
-        """Stand for a query of your warehouse."""
+        """Replace this with a query of your warehouse."""
         return [f"5f{number:022x}" for number in range(1, 101)]
 
     ProlificSyncParticipantsOperator(

@@ -27,8 +27,8 @@ def longitudinal_study() -> None:
     """
     ### Longitudinal study
 
-    Adds the people who passed wave 1 to the group of wave 2, which is created where it does not exist yet. As soon as
-    the group is big enough, its members get a message.
+    Adds the people who passed wave 1 to the group of wave 2, which is created if it does not exist yet. As soon as the
+    group is big enough, its members get a message.
 
     All tasks but the last one are retried. If the message were sent twice, everybody would get it twice; so `retries`
     of that task is 0 unless it is set on the task itself.
@@ -41,7 +41,7 @@ def longitudinal_study() -> None:
 
     @task(show_return_value_in_logs=False)  # participant ids are personal data
     def passed_wave_1() -> list[str]:
-        """Stand for a query of your warehouse."""
+        """Replace this with a query of your warehouse."""
         return [f"5f{number:022x}" for number in range(1, 21)]
 
     invite = ProlificAddParticipantsOperator(

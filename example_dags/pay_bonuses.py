@@ -34,16 +34,16 @@ def pay_bonuses() -> None:
     """
     ### Bonuses, each paid exactly once
 
-    Takes the total bonus of each submission from a warehouse, asks a person (Airflow 3.1 and newer), and pays what is
-    missing to these totals. Run it again as often as you like: nobody is paid twice. A second round of bonuses means
-    higher totals.
+    Takes the total bonus of each submission from a warehouse, asks a person (Airflow 3.1 and newer), and pays the
+    difference to what has been paid. Run it again as often as you like: nobody is paid twice. For a second round of
+    bonuses, give higher totals.
 
     The pool *prolific_wallet* has one slot: `airflow pools set prolific_wallet 1 "One payment at a time"`.
     """
 
     @task
     def bonuses(study_id: str) -> dict[str, str]:
-        """Stand for a query of your warehouse, which has whole numbers of pence: here 1.50 for whoever is approved."""
+        """Replace this with a query of your warehouse. Here, each approved submission has 150 pence."""
         from airflow_provider_prolific.hooks.prolific import ProlificHook
 
         with ProlificHook() as hook:

@@ -34,9 +34,9 @@ def publish_after_approval() -> None:
     ### A person says yes before money is spent
 
     Waits until a group is big enough, prepares a draft for this group alone, and asks a person, who sees how many
-    people are in the group and what the study costs. After a yes both are read again: if too few people are left in the
-    group, or if the study has become more expensive than what the person has seen, it is not published. After a no it
-    stays a draft.
+    people are in the group and what the study costs. After the approval both are read again: if too few people are left
+    in the group, or if the study has become more expensive than what the person saw, it is not published. After a
+    rejection it stays a draft.
 
     The pool *prolific_wallet* has one slot: `airflow pools set prolific_wallet 1 "One payment at a time"`.
     """
@@ -62,7 +62,7 @@ def publish_after_approval() -> None:
 
     @task(multiple_outputs=True)
     def quote(groups: list[dict[str, Any]], study_id: str) -> dict[str, Any]:
-        """Read what the person is asked about; the operator that publishes finds the cost in the same way."""
+        """Read what the person must know; the publishing operator finds the cost in the same way."""
         from airflow_provider_prolific.hooks.prolific import ProlificHook
         from airflow_provider_prolific.operators.spending import find_whole_cost, read_places
 

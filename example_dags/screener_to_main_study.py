@@ -23,7 +23,7 @@ except ImportError:  # Airflow 2.11
     from airflow.decorators import dag, task  # type: ignore[attr-defined, no-redef]
     from airflow.models.param import Param  # type: ignore[import-not-found, no-redef]
 
-WALLET = "prolific_wallet"  # a pool of one slot: what spends a workspace's money runs one after the other
+WALLET = "prolific_wallet"  # a pool with one slot: tasks that spend a workspace's money run one after the other
 WAITING: dict[str, Any] = {
     "deferrable": True,
     "poke_interval": timedelta(minutes=5),
@@ -37,11 +37,11 @@ SPENDING: dict[str, Any] = {"deferrable": True, "poke_interval": timedelta(minut
     schedule=None,
     description="Screen people, approve them, and publish the main study to those who passed",
     params={
-        "round": Param("1", type="string", minLength=1, title="Round", description="Tells its studies from others"),
+        "round": Param("1", type="string", minLength=1, title="Round", description="Part of the studies' names"),
         "project_id": Param("64b000000000000000000002", type="string", title="Project", description="It pays"),
         "screener_id": Param("64d000000000000000000004", type="string", title="Template of the screener"),
         "main_study_id": Param("64d000000000000000000005", type="string", title="Template of the main study"),
-        "group": Param("Wave 2 invited", type="string", title="Group", description="The screener adds who passes"),
+        "group": Param("Wave 2 invited", type="string", title="Group", description="The screener adds people to it"),
         "screened": Param(30, type="integer", minimum=1, title="People to screen"),
         "passed": Param(15, type="integer", minimum=1, title="People who must pass", description="The gate"),
         "places": Param(10, type="integer", minimum=1, title="Places of the main study"),
@@ -54,11 +54,12 @@ def screener_to_main_study() -> None:
     """
     ### From a screener to the main study
 
-    Makes a screener from a template, publishes it, waits until its places are filled, approves who passes a quality
-    check and stops it. A completion code of the screener adds people to a group: when the group is big enough, the
-    main study is made for this group alone, published, waited for and approved.
+    Creates a screener from a template, publishes it, waits until its places are filled, approves the people who pass a
+    quality check, and stops it. A completion code of the screener adds people to a group. When the group is big enough,
+    the main study is created for this group only, published, waited for and approved.
 
-    Whatever spends money has a ceiling. Run it again with the same round: nothing is made, published or paid twice.
+    Every task that spends money has a ceiling. If you run it again with the same round, nothing is created, published
+    or paid twice.
 
     The pool *prolific_wallet* has one slot: `airflow pools set prolific_wallet 1 "One payment at a time"`.
     """
@@ -66,10 +67,10 @@ def screener_to_main_study() -> None:
 
     @task(show_return_value_in_logs=False)
     def passes_quality_check(submissions: list[dict[str, Any]]) -> list[str]:
-        """Stand for a check of your own: here, whoever has finished passes."""
+        """Replace this with your own check. Here, everybody who has finished passes."""
         return [submission["id"] for submission in submissions if submission["completed_at"]]
 
-    # The screener is open to everybody, so that has to be said.
+    # The screener is open to everybody, which must be allowed explicitly.
     screener = ProlificCreateStudyOperator(
         task_id="make_screener",
         internal_name="Screener, round {{ params.round }}",

@@ -1,4 +1,4 @@
-"""Work with participant groups in Python, by the hook, in a task of your own."""
+"""Work with participant groups in Python, with the hook, in a task of your own."""
 
 from __future__ import annotations
 

@@ -39,11 +39,11 @@ def woken_by_growth() -> None:
     No task waits: the triggerer watches the group *Screened adults*, and a run starts each time the group passes a
     milestone. The run adds the members that its warehouse table does not have yet, so it is harmless to repeat.
 
-    The warehouse is an SQLite file here: the one that the environment variable `WAREHOUSE` names, or one beside
-    Airflow's own files.
+    The warehouse is an SQLite file here: the one that the environment variable `WAREHOUSE` names, or one in Airflow's
+    home folder.
     """
 
-    @task(multiple_outputs=False)  # with it, Airflow 3.0 fails where a value of the event is null
+    @task(multiple_outputs=False)  # with True, Airflow 3.0 fails if a value of the event is null
     def read_event(triggering_asset_events: Any = None) -> dict[str, Any]:
         [*_, event] = triggering_asset_events[screened_participants]
         payload: dict[str, Any] = event.extra["payload"]

@@ -1,1 +1,1 @@
-"""Does Prolific answer as this package assumes? ``python -m airflow_provider_prolific.check`` looks."""
+"""Checks whether Prolific answers as this package assumes: ``python -m airflow_provider_prolific.check``."""

@@ -1,10 +1,10 @@
 """Command line: ``python -m airflow_provider_prolific.check [connection id]``, once, before the first real run.
 
-It makes at most 20 calls that only read, one after another, and prints a row for each assumption. The output holds no
-token, id, name, address or count of yours, so that it can be pasted into a report.
+It makes at most 20 calls that only read, one after another, and prints a row for each assumption. The output has no
+token, id, name, address or count of yours, so you can paste it into a report.
 
-Exit code 0: nothing differs in a way that matters. 1: something does; its row is marked with ``!``. 2: it could not
-run: no connection or scope that can be used, a refused token, or no answer.
+Exit code 0: nothing differs in a way that matters. 1: something does; its row is marked with ``!``. 2: the check could
+not run: no usable connection or scope, a refused token, or no answer.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("connection", metavar="connection id", nargs="?", default="prolific_default")
     conn_id = parser.parse_args(arguments).connection
     disabled = logging.root.manager.disable
-    logging.disable()  # log lines of libraries may show URLs, and these the ids of a scope
+    logging.disable()  # log lines of libraries may show URLs, which contain the id of a scope
     try:
         findings = _check_connection(conn_id)
     except Unclear as why:
@@ -66,7 +66,7 @@ def _check_connection(conn_id: str) -> list[tuple[str, Finding]]:
 def examine(probe: Probe) -> list[tuple[str, Finding]]:
     """Return what was found about each assumption.
 
-    :raises Unclear: no answer about the token or the scope, so that the rest means nothing.
+    :raises Unclear: no answer about the token or the scope; without it, the rest means nothing.
     """
     findings = []
     for title, check in CHECKS:
@@ -74,7 +74,7 @@ def examine(probe: Probe) -> list[tuple[str, Finding]]:
             findings.append((title, check(probe)))
         except Unclear as why:
             if check in (check_token, participant_groups.check_scope):
-                raise Unclear(f"{why} (asked whether {title})") from None
+                raise Unclear(f"{why} (checked whether {title})") from None
             findings.append((title, Finding(f"could not tell: {why}")))
     return findings
 
@@ -88,12 +88,12 @@ def check_token(probe: Probe) -> Finding:
         return differs("the account has no id", "fails to test the connection", matters=True)
     kind = str(user.get("user_type")).lower()
     if kind == "participant":
-        return differs("it is a participant's", "is refused what researchers may do", matters=True)
+        return differs("it belongs to a participant", "is refused what researchers may do", matters=True)
     return as_assumed("a researcher's account" if kind == "researcher" else "the kind of account is not said")
 
 
 def check_error_bodies(probe: Probe) -> Finding:
-    """Tell what is missing in the refusals that the other checks have met."""
+    """Tell what is missing in the refusals that the other checks have received."""
     errors = [answer for answer in probe.answers.values() if isinstance(answer, ProlificApiError)]
     errors = [error for error in errors if error.status_code >= 400]
     if not errors:
@@ -102,7 +102,7 @@ def check_error_bodies(probe: Probe) -> Finding:
     return differs(f"some lack {', '.join(lacking)}", "shows what there is") if lacking else as_assumed()
 
 
-#: What is assumed, in the order in which it is asked. Another resource joins with a table of its own.
+#: What is assumed, in the order in which it is asked. Another resource adds a table of its own.
 CHECKS: tuple[tuple[str, Callable[[Probe], Finding]], ...] = (
     ("the token works", check_token),
     *participant_groups.CHECKS,

@@ -1,4 +1,4 @@
-"""What is assumed of participant groups: each check returns what it finds, or raises ``Unclear``."""
+"""Assumptions about participant groups: each check returns what it finds, or raises ``Unclear``."""
 
 from __future__ import annotations
 
@@ -81,9 +81,9 @@ def check_spelling(spelling: str, probe: Probe) -> Finding:
     """Compare the right id, which must lead to the right groups, with a wrong one, which must lead to none."""
     right, wrong = _list(probe, spelling), _list(probe, spelling, scope_id=NOBODYS_ID)
     if isinstance(right, ProlificError):
-        return differs(f"alone it is {reason(right)}", "relies on the other spelling, for it sends both")
+        return differs(f"alone it is {reason(right)}", "relies on the other spelling, because it sends both")
     if _is_foreign(probe, right) or _rows(wrong):
-        return differs("alone it is ignored", "relies on the other spelling, for it sends both")
+        return differs("alone it is ignored", "relies on the other spelling, because it sends both")
     if not right.rows and isinstance(wrong, Page):
         raise Unclear("there are no groups")
     return as_assumed()
@@ -98,7 +98,7 @@ def check_active(probe: Probe) -> Finding:
     if _ids(live) & _ids(deleted) or any(is_deleted is (not asked) for is_deleted, asked in said):
         if all(isinstance(is_deleted, bool) for is_deleted, _ in said):
             return differs("it is ignored", "tells the groups apart by is_deleted")
-        return differs("it is ignored", "takes deleted groups for live ones", matters=True)
+        return differs("it is ignored", "treats deleted groups as live ones", matters=True)
     if not live.rows and any(row.get("is_deleted") is False for row in _rows(_first_page(probe))):
         return differs("active=true leaves out live groups", "does not find them", matters=True)
     if not said:
@@ -107,11 +107,11 @@ def check_active(probe: Probe) -> Finding:
 
 
 def check_deleted(probe: Probe) -> Finding:
-    """Tell whether deleted groups are listed, and say that they are deleted, in the listing and by themselves."""
+    """Tell whether deleted groups are listed, and whether listing and single group say that they are deleted."""
     listed, asked_for = _rows(_first_page(probe)), _rows(_list(probe, active="false"))
     silent = {row["id"] for row in asked_for if not isinstance(row.get("is_deleted"), bool)}
     if silent - _ids(_list(probe, active="true")):
-        return differs("rows do not say is_deleted", "takes them for live ones", matters=True)
+        return differs("rows do not say is_deleted", "treats them as live ones", matters=True)
     ids = [row["id"] for row in listed + asked_for if row.get("is_deleted") is True]
     if not ids:
         raise Unclear("there are no deleted groups")
@@ -121,9 +121,9 @@ def check_deleted(probe: Probe) -> Finding:
         return differs("only active=false lists them", "calls a deleted group missing")
     group = probe.ask(f"{GROUPS}{quote(ids[0], safe='')}/")
     if isinstance(group, ProlificError):
-        return differs(f"listed, but by itself {reason(group)}", "finds it in the listing")
+        return differs(f"listed, but alone it is {reason(group)}", "finds it in the listing")
     if not isinstance(group, dict) or group.get("is_deleted") is not True:
-        return differs("listed, but by itself it does not say is_deleted", "learns it when the API refuses a change")
+        return differs("listed, but alone it does not say is_deleted", "learns it when the API refuses a change")
     return as_assumed()
 
 
@@ -135,13 +135,13 @@ def check_metadata(probe: Probe) -> Finding:
     if isinstance(page, ProlificError):
         return differs("it is not of a known kind", "fails to list groups", matters=True)
     if page.total is None and page.has_next is None:
-        return differs("there is none", "reads on until a page brings nothing new")
+        return differs("there is none", "continues until a page brings nothing new")
     if page.has_next is False and (page.total or 0) > len(page.rows):
         return differs("the count promises more than the links", "fails to list groups", matters=True)
     if page.total is None:
-        return differs("there is no count", "reads on while a next page is named")
+        return differs("there is no count", "continues while a next page is named")
     if page.has_next is None:
-        return differs("no next page is named", "reads on until the count is reached")
+        return differs("no next page is named", "continues until the count is reached")
     return as_assumed()
 
 
@@ -154,11 +154,11 @@ def check_paging(probe: Probe) -> Finding:
         raise Unclear(reason(first))
     if _ids(second) <= _ids(first):
         if len(first.rows) > 1 and not first.has_next and (first.total or 0) <= len(first.rows):
-            return differs("all rows come at once", "takes the first page for the whole listing")
+            return differs("all rows come at once", "treats the first page as the whole listing")
         how = "offset leads to nothing new"
         return differs(how, "fails to list more than one page, or ends too early", matters=True)
     if len(first.rows) > 1:
-        return differs("limit is ignored", "goes on behind the rows that came")
+        return differs("limit is ignored", "continues after the rows that came")
     return as_assumed()
 
 
@@ -172,7 +172,7 @@ def check_largest_page(probe: Probe) -> Finding:
         return differs("more rows come than are asked for", "takes them as they are")
     if not _is_whole(probe, page):
         # Others follow, so this is the number of rows in a page, and not that of all groups.
-        return differs(f"{rows} rows come", "goes on behind the rows that came")
+        return differs(f"{rows} rows come", "continues after the rows that came")
     if (page.total or 0) > rows:
         return differs("fewer rows come than are promised", "refuses the listing", matters=True)
     raise Unclear("all groups fit into one page")
@@ -189,19 +189,19 @@ def check_behind_the_end(probe: Probe) -> Finding:
         return as_assumed("404")
     if first.total is None and first.has_next is None:
         return differs(reason(page), "fails to list groups", matters=True)
-    return differs(reason(page), "does not ask for it, for the pages say where the end is")
+    return differs(reason(page), "does not ask for it, because the pages say where the end is")
 
 
 def check_slash(probe: Probe) -> Finding:
     """Tell whether a GET without the slash at its end is answered, as some programs send it."""
     for answer in (probe.ask(USER.rstrip("/")), probe.ask(GROUPS.rstrip("/"), {**_scope(probe), "limit": 1})):
         if isinstance(answer, ProlificError):
-            return differs(reason(answer), "goes on as before, for it always sends the slash")
+            return differs(reason(answer), "works as before, because it always sends the slash")
     return as_assumed("it is answered, too")
 
 
 def check_fields(probe: Probe) -> Finding:
-    """Tell which documented fields the rows lack, or hold as something else than is needed."""
+    """Tell which documented fields the rows lack, or have with another type than is needed."""
     from airflow_provider_prolific.hooks.participant_groups import ParticipantGroup
 
     rows = [row if isinstance(row, dict) else {} for row in _first_page(probe).rows]
@@ -225,9 +225,9 @@ def check_missing_group(probe: Probe) -> Finding:
     """Tell what is answered for a group that does not exist."""
     answer = probe.ask(f"{GROUPS}{NOBODYS_ID}/")
     if not isinstance(answer, ProlificApiError):
-        return differs("it is answered", "takes it for a group", matters=True)
+        return differs("it is answered", "treats it as a group", matters=True)
     if answer.status_code != 404:
-        return differs(reason(answer), "fails where such a group was to be ignored")
+        return differs(reason(answer), "fails where it should ignore such a group")
     return as_assumed()
 
 

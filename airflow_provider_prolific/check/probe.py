@@ -1,4 +1,4 @@
-"""How questions are put to the API, and what is said of the answers: nothing that stands in them."""
+"""Asks the API and describes the answers, without showing anything of their contents."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def differs(how: str, consequence: str, *, matters: bool = False) -> Finding:
 
 
 def reason(error: ProlificError) -> str:
-    """Return why there is no usable answer, without a word of the answer or of the connection."""
+    """Return why there is no usable answer, without showing anything of the answer or the connection."""
     match error:
         case ProlificApiError():
             return f"refused with {error.status_code}"
@@ -61,7 +61,7 @@ def reason(error: ProlificError) -> str:
 
 
 class Probe:
-    """Asks the API: each question once, not many, and not for long.
+    """Asks the API each question once, with a limit on calls and time.
 
     :param hook: A hook that does not repeat its calls.
     :raises ProlificError: its connection cannot be used, or does not name one default scope.
@@ -76,7 +76,7 @@ class Probe:
     def ask(self, endpoint: str, params: Mapping[str, Any] | None = None) -> Any:
         """Return the JSON that a GET answers, or a permanent refusal as a ``ProlificApiError``.
 
-        :raises Unclear: no answer, none that can be read, a temporary error, or there were enough calls.
+        :raises Unclear: no answer, an unreadable answer, a temporary error, or no calls or time left.
         """
         question = (endpoint, *(params or {}).items())
         if question not in self.answers:

@@ -1,7 +1,7 @@
-"""The plugin: a page in Airflow's UI, "Recruitment", that shows what waits for participants (Airflow 3.1 and newer).
+"""The plugin: a page "Recruitment" in Airflow's UI, which shows what waits for participants (Airflow 3.1 and newer).
 
-Airflow imports this module in every process, each task's too, so nothing is imported here that is not there already;
-all else is imported when the API server asks for the page.
+Airflow imports this module in every process, even in each task's. So it only imports what is already loaded; the rest
+is imported when the API server asks for the page.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ else:
 
 
 class ProlificPlugin(AirflowPlugin):
-    """The page "Recruitment" in the menu *Browse*; on an Airflow without such pages, nothing."""
+    """The page "Recruitment" in the menu *Browse*; an older Airflow, without such pages, shows nothing."""
 
     name = "prolific"
 
@@ -39,8 +39,8 @@ class ProlificPlugin(AirflowPlugin):
             from airflow_provider_prolific.plugin.app import make_app, make_view
 
             return [make_app()], [make_view()]
-        except Exception:  # whatever it is, Airflow starts without the page
+        except Exception:  # whatever the error, Airflow starts without the page
             import logging
 
-            logging.getLogger(__name__).exception("There is no page for recruitment")
+            logging.getLogger(__name__).exception("The page Recruitment is not available")
             return [], []

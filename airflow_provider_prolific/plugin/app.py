@@ -1,4 +1,4 @@
-"""The page as the API server serves it: one document, which asks Airflow's REST API for all that it shows."""
+"""The page as the API server serves it: one document, which reads all that it shows from Airflow's REST API."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow.configuration import conf
 
 #: Where the page is, below Airflow's own address.
 PREFIX, PATH = "/prolific", "/recruitment"
-#: Scripts and styles of this document only, requests to this Airflow only, and no frame but in it.
+#: Only this document's scripts and styles, and only requests to this Airflow, which alone may show it in a frame.
 POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
@@ -54,7 +54,7 @@ def make_view() -> dict[str, Any]:
 
 
 def page(nonce: str) -> str:
-    """Return the document: it holds nothing of Airflow's or of Prolific's, only the script that asks for it."""
+    """Return the document. It contains no data of Airflow or Prolific, only the script that asks for them."""
     document = (FOLDER / "recruitment.html").read_text(encoding="utf-8")
     for kind in ("css", "js"):
         document = document.replace(f"/* {kind} */", (FOLDER / f"recruitment.{kind}").read_text(encoding="utf-8"))

@@ -2,9 +2,9 @@
 
 const SENSORS = ["ProlificParticipantGroupSensor", "ProlificStudySensor", "ProlificSubmissionSensor"];
 const WAITING = ["deferred", "up_for_reschedule", "running"];
-const PAGE_SIZE = 25; // tasks shown at once: of each one the log is read
-const PARALLEL = 4; // logs read at once, so that Airflow's other pages stay quick
-const REFRESH_SECONDS = [5, 60]; // five times as long as reading took, within these
+const PAGE_SIZE = 25; // tasks shown at once: the log of each one is read
+const PARALLEL = 4; // logs read at once; few, because Airflow's other pages must stay fast
+const REFRESH_SECONDS = [5, 60]; // five times as long as reading took, within these limits
 const STALLED_LOOKS = 10; // without growth for so many looks, and for a quarter of the wait
 const ROOT = new URL("..", location.href); // Airflow's own address, whatever path it has
 
@@ -23,7 +23,7 @@ const PART = new RegExp(
 const BEGINNING = /^Looks every ([\d.e+]+) (s|min|h|days?)(?: at first)?(?: until (\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) UTC)?/;
 const UNIT = { s: 1, min: 60, h: 3600, day: 86400, days: 86400 };
 
-/** Return what a line says of each thing that is waited for; null for a line that is not about progress. */
+/** Return what a line says about each thing that is waited for; null if the line is not about progress. */
 function parseProgress(line) {
   const parts = [];
   for (PART.lastIndex = 0; PART.lastIndex < line.length; ) {
@@ -47,10 +47,10 @@ function readName(literal) {
   return inner.replace(/\\([\\'"])/g, "$1");
 }
 
-/** What one task's log has told so far. */
+/** What one task's log has said so far. */
 class Wait {
   constructor() {
-    this.series = []; // for each thing that is waited for, what was said of it last, and its points
+    this.series = []; // for each thing that is waited for: its latest state, and its points
     this.token = "";
     this.seen = new Set();
     this.deadline = this.failure = null;
@@ -90,7 +90,7 @@ class Wait {
 
 // ---- What follows from it -------------------------------------------------------------------------------------
 
-/** Return how one thing that is waited for does: when it grew, when it will be full, what needs attention. */
+/** Return the state of one thing that is waited for: when it grew, when it will be full, what needs attention. */
 function judge(wait, series, now) {
   const { points, count, target } = series;
   const isReached = count !== null && target !== null && count >= target;
@@ -110,7 +110,7 @@ function judge(wait, series, now) {
   return { isReached, isStalled, isLate, isFailing: wait.failure !== null, began, grew, full };
 }
 
-/** Return an order in which what needs attention comes first: what fails or stalls, then the latest to be full. */
+/** Compare for sorting: first what fails or stalls, then what will be full last. */
 function compare(a, b) {
   const rank = ({ state }) => (state.isFailing || state.isStalled ? 0 : state.isReached ? 2 : 1);
   const end = ({ state }) => (rank({ state }) === 0 ? -(state.grew ?? state.began) : (state.full ?? Infinity));
@@ -182,7 +182,7 @@ function taskLink(task) {
   link.textContent = task.task_display_name ?? task.task_id;
   link.addEventListener("click", (click) => {
     if (parent === window) return;
-    // Airflow shows this page in a frame that must not leave it: a link of the outer page does.
+    // Airflow shows this page in a frame, which must not open other pages itself: the outer page opens the link.
     click.preventDefault();
     const outer = parent.document.createElement("a");
     outer.href = link.href;
@@ -240,9 +240,9 @@ const setText = (selector, text) => {
 const waits = new Map(); // by task and try
 const rows = new Map(); // by task, try and thing that is waited for
 let page = 0;
-let canContinue = true; // whether Airflow reads on in a log where it stopped
+let canContinue = true; // whether Airflow can continue to read a log where it stopped
 let isRefreshing = false;
-let isStale = false; // the person has turned the page meanwhile
+let isStale = false; // the user has turned the page in the meantime
 let timer = null;
 
 function show(tasks, total) {
@@ -293,7 +293,7 @@ async function readLog(task) {
   const path = ["dags", task.dag_id, "dagRuns", task.dag_run_id, "taskInstances", task.task_id, "logs", task.try_number];
   const query = [["map_index", task.map_index], ["full_content", "false"]];
   const isContinued = wait.token && canContinue;
-  if (isContinued) query.push(["token", wait.token]); // only what came since
+  if (isContinued) query.push(["token", wait.token]); // only new lines
   try {
     const log = await ask(path.map(encodeURIComponent).join("/"), query);
     wait.read(Array.isArray(log.content) ? log.content : []);
@@ -306,7 +306,7 @@ async function readLog(task) {
     } else if (![403, 404].includes(error.status)) {
       throw error;
     } else {
-      wait.isRead = error.status === 404; // what the user may not read does not appear
+      wait.isRead = error.status === 404; // what the user may not read is not shown
     }
   }
 }
@@ -344,7 +344,7 @@ async function refresh() {
     setText("#updated", `As of ${new Date().toLocaleTimeString()}`);
     $("#problem").hidden = true;
   } catch (error) {
-    setText("#problem", `This cannot be read at the moment: ${error.message}`);
+    setText("#problem", `Cannot read the tasks at the moment: ${error.message}`);
     $("#problem").hidden = false;
   }
   isRefreshing = false;
@@ -366,7 +366,7 @@ function followTheme() {
   try {
     outer = parent === window ? null : parent.document.documentElement;
   } catch {
-    // the page stands in another site's frame, which its policy forbids
+    // the page is in another site's frame, which its policy forbids
   }
   const system = matchMedia("(prefers-color-scheme: dark)");
   const apply = () => {

@@ -28,7 +28,7 @@ SETTINGS = [
     ({"scope_spelling": "brackets"}, {"flat": "alone it is "}),
     ({"ignore_active": True}, {"active=": "it is ignored"}),
     ({"slashless_get": False}, {"slash": "refused with 404"}),
-    ({"tell_deleted": False}, {"deleted": "by itself it does not say is_deleted"}),
+    ({"tell_deleted": False}, {"deleted": "alone it does not say is_deleted"}),
     (
         {"ignore_scope": True},
         {"can be listed": "groups of another scope came", "flat": "ignored", "brackets": "ignored"},

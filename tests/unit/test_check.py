@@ -149,7 +149,7 @@ def test_it_stops_at_the_limit_of_time(prolific, monkeypatch):
     ("title", "change", "words", "matters"),
     [
         ("token", (lambda _: {"email": "x"}, USER), "the account has no id", True),
-        ("token", ({"id": "u", "user_type": "PARTICIPANT"}, USER), "it is a participant's", True),
+        ("token", ({"id": "u", "user_type": "PARTICIPANT"}, USER), "it belongs to a participant", True),
         ("can be listed", (refusal(403), GROUPS), "refused with 403", True),
         ("can be listed", ({"results": None}, GROUPS), "the answer cannot be read", True),
         ("can be listed", (each_row(workspace_id="other"), GROUPS), "groups of another scope came", True),
@@ -158,8 +158,8 @@ def test_it_stops_at_the_limit_of_time(prolific, monkeypatch):
         ("active=true", (each_row(is_deleted=False), GROUPS, ("active", "false")), "it is ignored", False),
         ("active=true", ({"results": []}, GROUPS, ("active", "true")), "active=true leaves out live groups", True),
         ("deleted", (each_row(is_deleted=...), GROUPS), "rows do not say is_deleted", True),
-        ("deleted", (refusal(), f"{GROUPS}{DELETED}/"), "listed, but by itself refused with 404", False),
-        ("deleted", ({"id": DELETED}, f"{GROUPS}{DELETED}/"), "listed, but by itself it does not say", False),
+        ("deleted", (refusal(), f"{GROUPS}{DELETED}/"), "listed, but alone it is refused with 404", False),
+        ("deleted", ({"id": DELETED}, f"{GROUPS}{DELETED}/"), "listed, but alone it does not say", False),
         ("metadata", (without("meta", "_links"), GROUPS), "there is none", False),
         ("metadata", (without("meta"), GROUPS), "there is no count", False),
         ("metadata", (without("_links"), GROUPS), "no next page is named", False),
@@ -210,7 +210,7 @@ def test_a_page_that_is_smaller_than_asked_for_is_told_with_its_size(prolific, g
     prolific.largest_page = 50
     finding = found(prolific, "up to 200")
 
-    assert finding == ("differs: 50 rows come. This package then goes on behind the rows that came.", False)
+    assert finding == ("differs: 50 rows come. This package then continues after the rows that came.", False)
 
 
 def test_a_promise_that_no_page_keeps_matters_and_tells_no_number(prolific):
@@ -346,7 +346,7 @@ class TestProgram:
         assert program.main([]) == 2
         assert capsys.readouterr() == (
             "",
-            "The check could not run: refused with 401 (asked whether the token works)\n",
+            "The check could not run: refused with 401 (checked whether the token works)\n",
         )
 
     def test_nothing_is_logged_meanwhile_and_logging_works_again(self, connection, prolific, caplog):
