@@ -24,6 +24,7 @@ SETTINGS = [
     ({"max_limit": 3, "paging": "bare"}, {"up to 200 rows": "3 rows come", "metadata": "there is none"}),
     ({"past_end": "404"}, {}),
     ({"next_on_last_page": True}, {}),
+    ({"unknown_scope": "empty"}, {}),
     ({"scope_spelling": "flat"}, {"in brackets": "alone it is "}),
     ({"scope_spelling": "brackets"}, {"flat": "alone it is "}),
     ({"ignore_active": True}, {"active=": "it is ignored"}),
