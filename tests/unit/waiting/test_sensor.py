@@ -258,7 +258,7 @@ class TestEveryMode:
         with pytest.raises(
             ProlificError, match=r"the last look before the deadline failed: .*503 from .*: Maintenance"
         ):
-            run_in(mode, sensor, timeout=0.25, soft_fail=soft_fail)
+            run_in(mode, sensor, timeout=1, soft_fail=soft_fail)
 
     @pytest.mark.parametrize("soft_fail", [False, True])
     @pytest.mark.parametrize("looks", [0, 1])
