@@ -336,8 +336,8 @@ class TestEveryMode:
         jar.holds(120)
 
         with pytest.raises(AirflowSensorTimeout):
-            run_in(mode, sensor, poke_interval=0, timeout=0.3)
-        assert 2 <= len(jar.requests) <= 12
+            run_in(mode, sensor, poke_interval=0, timeout=1)
+        assert 2 <= len(jar.requests) <= 15
 
     def test_longest_spans_wait_as_any_other(self, jar, connection, sensor, run_in, mode):
         jar.holds(3, 300)
