@@ -14,7 +14,7 @@ from airflow_provider_prolific.hooks.listing import PAGE_SIZE, Page, read_page
 
 GROUPS = "/api/v1/participant-groups/"
 NOBODYS_ID = "0" * 24
-#: Behind the last row of any listing that the hook reads.
+#: After the last row of any listing that the hook reads.
 FAR_OFFSET = 100_000
 FLAT, BRACKETS = "{}", "filter[{}]"
 
@@ -64,7 +64,7 @@ def _is_whole(probe: Probe, page: Page) -> bool:
 
 
 def _rows(page: Page | ProlificError) -> list[dict[str, Any]]:
-    """Return the rows that can be told apart."""
+    """Return the rows that have an id."""
     rows = [] if isinstance(page, ProlificError) else page.rows
     return [row for row in rows if isinstance(row, dict) and is_id(row.get("id"))]
 
@@ -179,7 +179,7 @@ def check_largest_page(probe: Probe) -> Finding:
 
 
 def check_behind_the_end(probe: Probe) -> Finding:
-    """Tell what a page behind the last one answers."""
+    """Tell what is answered for a page after the last one."""
     first, page = _first_page(probe), _list(probe, offset=FAR_OFFSET)
     if isinstance(page, Page):
         if page.rows:
@@ -241,7 +241,7 @@ CHECKS: tuple[tuple[str, Callable[[Probe], Finding]], ...] = (
     ("pages have metadata", check_metadata),
     ("limit and offset are honoured", check_paging),
     (f"a page has up to {PAGE_SIZE} rows", check_largest_page),
-    ("a page behind the last one is empty or 404", check_behind_the_end),
+    ("a page after the last one is empty or 404", check_behind_the_end),
     ("GET works without the slash at its end", check_slash),
     ("rows have all documented fields", check_fields),
     ("a group that does not exist is 404", check_missing_group),

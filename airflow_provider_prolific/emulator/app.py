@@ -77,7 +77,7 @@ async def _answer_http_error(request: Request, error: Any) -> Response:
     path = request.scope["path"]
     details = {
         404: f"No endpoint {shorten(path)} (is the slash at its end missing?)",
-        405: f"{shorten(request.method)} is not possible here.",
+        405: f"{shorten(request.method)} is not allowed here.",
     }
     detail = details.get(error.status_code, error.detail)
     return JSONResponse(error_document(error.status_code, detail), error.status_code, error.headers)

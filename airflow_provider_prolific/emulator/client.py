@@ -85,7 +85,7 @@ class EmulatorClient:
         * ``paging``: ``"full"``, ``"count"`` (no links), ``"links"`` (no count), ``"bare"`` (neither of them), or
           ``"none"`` (all rows at once);
         * ``max_limit``: the largest page (200);
-        * ``past_end``: a page behind the last one is ``"usual"`` (404 if pages have numbers, otherwise empty),
+        * ``past_end``: a page after the last one is ``"usual"`` (404 if pages have numbers, otherwise empty),
           ``"empty"``, or ``"404"``;
         * ``next_on_last_page``: False, or True: the last page links to a next page, too;
         * ``page_overlap``: how many rows of a numbered page are also on the next one (0);

@@ -81,9 +81,8 @@ def control_router(state: State, faults: list[Fault], log: RequestLog) -> APIRou
     @router.patch("/settings")
     async def change_settings(changes: models.Settings) -> Response:
         changed = {name: getattr(changes, name) for name in changes.model_fields_set}
-        settings = state.settings.model_copy(update=changed)
-        state.settings = settings
-        return JSONResponse(settings.model_dump())
+        state.settings = state.settings.model_copy(update=changed)
+        return JSONResponse(state.settings.model_dump())
 
     @router.get("/groups")
     async def find_groups(name: str | None = None, workspace_id: str | None = None) -> Response:
@@ -117,7 +116,7 @@ def control_router(state: State, faults: list[Fault], log: RequestLog) -> APIRou
         changes = body.model_dump(exclude_unset=True)
         count: int = changes.get("participant_count", group.participant_count) + body.add_members - body.remove_members
         if count > models.MAX_PARTICIPANTS:
-            raise ApiError(400, f"a group can have {models.MAX_PARTICIPANTS} made-up members")
+            raise ApiError(400, f"a group can have at most {models.MAX_PARTICIPANTS} members")
         group.resize(max(count, 0), now)
         group.name = changes.get("name", group.name)
         group.description = changes.get("description", group.description)
@@ -174,7 +173,7 @@ def control_router(state: State, faults: list[Fault], log: RequestLog) -> APIRou
     @router.post("/faults")
     async def add_fault(fault: Annotated[AnyFault, Body(discriminator="kind")]) -> Response:
         if len(faults) >= 100:
-            raise ApiError(400, "there can be 100 faults at a time")
+            raise ApiError(400, "there can be at most 100 faults at a time")
         faults.append(fault)
         return ascii_answer(fault.as_json(), 201)
 

@@ -80,7 +80,7 @@ class LocalOnlyMiddleware:
         async for chunk in Request(scope, receive).stream():
             body += chunk
             if len(body) > self.MAX_BODY:
-                raise ApiError(413, f"A body can have {self.MAX_BODY} bytes.")
+                raise ApiError(413, f"A body can have at most {self.MAX_BODY} bytes.")
         if not is_storable(body.decode("utf-8", "surrogateescape")):  # bytes that are not UTF-8, or NUL as in UTF-16
             raise ApiError(400, "The body is not UTF-8.")
         return bytes(body)

@@ -77,9 +77,9 @@ class Recruitment(Model):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.returned + self.timed_out + self.late + self.no_code > 1 + 1e-9:
-            raise ValueError("give shares that are 1 together, or less")
+            raise ValueError("the shares must add up to at most 1")
         if sum(self.code_shares.values()) > 1 + 1e-9:
-            raise ValueError("give code_shares that are 1 together, or less")
+            raise ValueError("code_shares must add up to at most 1")
         return self
 
 

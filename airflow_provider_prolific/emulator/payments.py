@@ -99,7 +99,7 @@ class Payments:
             )
         if not rows or len(rows) > MAX_ROWS or len(self.batches) >= MAX_BATCHES:
             raise invalid(
-                csv_bonuses=f"There must be between 1 and {MAX_ROWS} rows, and {MAX_BATCHES} batches at most."
+                csv_bonuses=f"There must be between 1 and {MAX_ROWS} rows, and at most {MAX_BATCHES} batches."
             )
         batch = Batch(f"69{len(self.batches) + 1:022x}", study, tuple(rows), now)
         self.batches[batch.id] = batch
@@ -114,7 +114,7 @@ class Payments:
         if self.times_paid[batch.id] and settings.repeated_pay == "refused":
             raise ApiError(400, "This bulk payment has been paid.")
         if len(self.log) + len(batch.rows) > MAX_PAYMENTS:
-            raise ApiError(400, f"There can be {MAX_PAYMENTS} payments.")
+            raise ApiError(400, f"There can be at most {MAX_PAYMENTS} payments.")
         total = batch.cost.total
         if total > self._world.available(workspace_id):
             raise ApiError(400, "There is not enough balance in the workspace for these bonuses.")

@@ -130,7 +130,7 @@ class Seed(Model):
             _check_known(place, "workspaces", workspaces, user.workspaces)
             for token in user.tokens:
                 if token in tokens:
-                    raise ValueError(f"{place}: the token {token!r} is taken already")
+                    raise ValueError(f"{place}: the token {token!r} is used already")
                 tokens.add(token)
         if not self.users or not self.users[0].tokens:
             raise ValueError("users: the first one needs a token")
@@ -167,7 +167,7 @@ def _ids(section: str, entries: Sequence[User | _Entry | _Study | SeedGroup]) ->
         name = entry.email if isinstance(entry, User) else entry.name
         place = f"{section}, entry {number} ({shorten(name)})"
         if entry.id in places:
-            raise ValueError(f"{place}: the id {entry.id!r} is taken already")
+            raise ValueError(f"{place}: the id {entry.id!r} is used already")
         places[entry.id] = place
     return places
 

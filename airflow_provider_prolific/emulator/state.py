@@ -160,7 +160,7 @@ class State(World):
     ) -> list[Group]:
         """Create groups that differ by name only."""
         if len(self.groups) + count > MAX_GROUPS or count * (len(name) + len(participant_ids)) > 2_000_000:
-            raise ApiError(400, f"That is too much: there can be {MAX_GROUPS} groups, and few large ones by one call.")
+            raise ApiError(400, f"This is too much: there can be {MAX_GROUPS} groups, few large ones by one call.")
         now = self.now()
         groups = []
         for number in range(1, count + 1):
@@ -234,7 +234,7 @@ class State(World):
     ) -> Study:
         """Add a draft; without a project it goes into the first one."""
         if len(self.studies) >= MAX_STUDIES or len(json.dumps(fields)) > 500_000:
-            raise ApiError(400, f"That is too much: there can be {MAX_STUDIES} studies, and no very long ones.")
+            raise ApiError(400, f"This is too much: there can be {MAX_STUDIES} studies, of 500,000 characters each.")
         if project is None:
             project = next(iter(self.projects.values()), None)
         if study_id is None:
@@ -283,7 +283,7 @@ class State(World):
         now = self.now()
         check_submission_status(status)
         if len(self.life.submissions) + count > MAX_SUBMISSIONS:
-            raise ApiError(400, f"That is too much: there can be {MAX_SUBMISSIONS} submissions.")
+            raise ApiError(400, f"This is too much: there can be {MAX_SUBMISSIONS} submissions.")
         added = []
         for _ in range(count):
             participant_id = synthetic_participant_id(study.id, len(study.submissions) + 1)

@@ -79,7 +79,7 @@ def study_control_router(state: State) -> APIRouter:
         people = {name: changes.pop(name) for name in RECRUITMENT_FIELDS if name in changes}
         has_status, status = "status" in changes, changes.pop("status", None)
         if changes.keys() & {"project", "publish_at"}:
-            raise ApiError(400, "project and publish_at of a study that is there stay as they are")
+            raise ApiError(400, "project and publish_at of an existing study cannot be changed")
         if people:
             try:
                 study.recruitment = models.Recruitment(**study.recruitment.model_dump() | people)

@@ -24,7 +24,7 @@ class _FilterSet(Body):
 
 @router.get("/users/me/")
 async def get_user(state: CurrentState, user: CurrentUser) -> Response:
-    # The account's own money is the one of its first workspace.
+    # The account's balance is that of its first workspace.
     balance = _balance(state, user.workspaces[0]) if user.workspaces else {}
     money = {"balance": balance.get("total_balance", 0), "available_balance": balance.get("available_balance", 0)}
     return JSONResponse(user.as_json() | money)
@@ -73,7 +73,7 @@ async def list_filter_sets(state: CurrentState, user: CurrentUser, workspace_id:
 async def create_filter_set(new: _FilterSet, state: CurrentState, user: CurrentUser) -> Response:
     state.check_scope(Scope("workspace_id", new.workspace_id), user)
     if len(state.filter_sets) >= 1000:
-        raise ApiError(400, "There can be 1000 filter sets.")
+        raise ApiError(400, "There can be at most 1000 filter sets.")
     filter_set = FilterSet(id=f"68{len(state.filter_sets) + 1:022x}", **new.model_dump())
     state.filter_sets[filter_set.id] = filter_set.as_json()
     return JSONResponse(filter_set.as_json(), 201)

@@ -19,7 +19,7 @@ SETTINGS = [
     ({"paging": "count"}, {"metadata": "no next page is named"}),
     ({"paging": "links"}, {"metadata": "there is no count"}),
     ({"paging": "bare"}, {"metadata": "there is none"}),
-    ({"paging": "none"}, {"metadata": "there is none", "limit and offset": "all rows come at once", "behind": "rows"}),
+    ({"paging": "none"}, {"metadata": "there is none", "limit and offset": "all rows come at once", "after": "rows"}),
     ({"max_limit": 3}, {"up to 200 rows": "3 rows come"}),
     ({"max_limit": 3, "paging": "bare"}, {"up to 200 rows": "3 rows come", "metadata": "there is none"}),
     ({"past_end": "404"}, {}),

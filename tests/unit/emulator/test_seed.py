@@ -32,7 +32,7 @@ def test_the_default_seed_holds_what_demos_and_tests_look_up_by_name():
         ({"grups": []}, ["the seed: grups is not known here"]),
         ({"groups": {"id": "g"}}, ["the seed: groups must be a valid list"]),
         ({"groups": [{"id": "g", "workspace_id": "w"}]}, ["groups, entry 1", "name is missing"]),
-        ({"groups": [GROUP, GROUP]}, ["groups, entry 2", "'g' is taken"]),
+        ({"groups": [GROUP, GROUP]}, ["groups, entry 2", "'g' is used"]),
         ({"groups": [{**GROUP, "growth": 2}]}, ["groups, entry 1 ('A group'): growth is not known here"]),
         ({"groups": [{**GROUP, "growth_per_second": "fast"}]}, ["growth_per_second", "number", "'fast'"]),
         ({"groups": [{**GROUP, "growth_per_second": float("inf")}]}, ["growth_per_second", "inf"]),
@@ -69,7 +69,7 @@ def test_the_default_seed_holds_what_demos_and_tests_look_up_by_name():
                     {"id": "v", "email": "b@example.com", "tokens": ["t"]},
                 ]
             },
-            ["b@example.com", "'t' is taken"],
+            ["b@example.com", "'t' is used"],
         ),
         (
             {"users": [{"id": "u", "email": "a@example.com", "tokens": ["t"], "workspaces": ["w"]}]},
