@@ -47,7 +47,7 @@ with DAG("modes", schedule=None, start_date=datetime(2026, 1, 1), default_args={
         for end, soft_fail in (("late", False), ("late_soft", True)):
             ProlificParticipantGroupSensor(
                 task_id=f"{name}_{end}", participant_group="Filling", target_count=99, timeout=20,
-                soft_fail=soft_fail, **mode
+                soft_fail=soft_fail, retries=1, **mode  # a time-out is not retried
             )
 
 # The triggerer does not know the module of a DAG file, as if it were not installed there.
