@@ -10,10 +10,6 @@ from airflow_provider_prolific.emulator.groups import format_datetime
 from airflow_provider_prolific.emulator.models import Recruitment
 from airflow_provider_prolific.emulator.money import Cost, Rates, shown, whole
 
-#: What somebody has set; the status that is shown follows from this and from the submissions.
-PHASES = ("UNPUBLISHED", "SCHEDULED", "PUBLISHING", "ACTIVE", "PAUSED", "STOPPED")
-DRAFTS = ("UNPUBLISHED", "SCHEDULED")
-
 #: All statuses of submissions, as the counts name them.
 STATUSES = (
     "ACTIVE",
@@ -58,6 +54,8 @@ class Study:
     rates: Rates
     created_at: float
     recruitment: Recruitment
+    #: What somebody has set: UNPUBLISHED, SCHEDULED, PUBLISHING, ACTIVE, PAUSED or STOPPED. The status that is shown
+    #: follows from this and from the submissions.
     phase: str = "UNPUBLISHED"
     #: Shown instead of the status that follows from the phase; only control calls and the seed set it.
     forced_status: str | None = None
@@ -107,7 +105,7 @@ class Study:
     @property
     def is_draft(self) -> bool:
         """Whether it was never published."""
-        return self.phase in DRAFTS
+        return self.phase in ("UNPUBLISHED", "SCHEDULED")
 
     @property
     def has_codes(self) -> bool:
