@@ -186,8 +186,11 @@ def test_without_base_url_prolific_is_asked_if_the_port_is_443(
     form.get_by_label("Base URL").fill("")
     form.get_by_label("Port").fill(port)
     save(form)
-    click_test_button(page, connection_id)
+    with page.expect_request("**/connections/test") as request:
+        click_test_button(page, connection_id)
+    sent = json.loads(request.value.post_data or "{}")
 
+    assert (sent["host"], sent["port"]) == ("", int(port or 0))
     answer = page.get_by_role("status").filter(has_text="Prolific cannot be reached: " if port else "Bad Request")
     expect(answer).to_be_visible()
     assert closed_proxy.asked == asked
