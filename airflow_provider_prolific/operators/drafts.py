@@ -96,8 +96,8 @@ class ProlificCreateStudyOperator(ProlificOperator):
     :param project_id: The study's project, whose workspace pays; default: ``project`` of ``study``, else the
         connection's.
     :param if_exists: If a study with this name exists: ``"return"`` it as it is, whatever its status, or ``"fail"``.
-    :param participant_groups: Only members of these groups may take part: ids or exact names. The study's other filters
-        are kept.
+    :param participant_groups: Only members of any of these groups may take part: ids or exact names. The other filters
+        of the study are kept.
     :param filter: The scope for the groups' names; default: the connection's.
     :param prolific_conn_id: The Prolific connection.
     :return: The study in the API's own field names (``id``, ``status``, …).
