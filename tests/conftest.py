@@ -27,6 +27,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 pytest_plugins = ["airflow_provider_prolific.emulator.pytest_plugin"]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for the mark
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the tests of a file run one after the other, in one process, if they belong to no larger group."""
     for item in items:
