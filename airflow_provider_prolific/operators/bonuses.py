@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MAX_ROWS = 200
 #: How often a task starts over if another task interferes.
 MAX_CLAIMS = 6
+#: The end of an error before a payment; earlier batches of the same run may have been paid.
+NOT_PAID = "what is due was not paid"
 
 
 class ProlificPayBonusesOperator(SettlingOperator):
@@ -65,7 +67,7 @@ class ProlificPayBonusesOperator(SettlingOperator):
     :param prolific_conn_id: The Prolific connection.
     :return: What has been paid under this key so far: ``study_id``, ``payment_key``, ``bonus_count``, and as text
         ``amount`` and ``total_amount`` (with fees), such as ``"21.25 GBP"``.
-    :raises ProlificError: a check failed; nothing was paid.
+    :raises ProlificError: a check failed; what is due was not paid.
     :raises AirflowFailException: a person must decide.
 
     API: https://docs.prolific.com/api-reference/bonuses/set-up-bonus-payments
@@ -131,7 +133,7 @@ class ProlificPayBonusesOperator(SettlingOperator):
                 if ledger.open(entry):
                     return self._pay(hook, ledger, study_id, entry)
         raise ProlificError(
-            f"other tasks keep preparing bonuses of study {study_id}: try again later. Nothing was paid"
+            f"other tasks keep preparing bonuses of study {study_id}: try again later. {NOT_PAID.capitalize()}"
         )
 
     def settled(self, hook: ProlificHook, wait: Any, statuses: list[Status]) -> Wait | dict[str, Any]:  # noqa: ARG002
@@ -175,13 +177,12 @@ class ProlificPayBonusesOperator(SettlingOperator):
         if before + cost > max_total:
             already = f", in addition to {before} already paid under this key" if before.amount else ""
             raise ProlificError(
-                f"{len(due)} bonuses cost {cost} with fees{already}, more than max_total ({max_total}): nothing was "
-                "paid"
+                f"{len(due)} bonuses cost {cost} with fees{already}, more than max_total ({max_total}): {NOT_PAID}"
             )
         if cost > available:
             raise ProlificError(
                 f"{len(due)} bonuses cost {cost} with fees, more than is available in the workspace ({available}): "
-                "nothing was paid"
+                f"{NOT_PAID}"
             )
         batch_id, amount, total = batches[0]
         self.log.info(
@@ -218,20 +219,20 @@ class ProlificPayBonusesOperator(SettlingOperator):
         """
         from airflow_provider_prolific.hooks.submissions import pick_submissions
 
-        submissions = pick_submissions(hook.list_submissions(study_id), amounts, study_id, "nothing was paid")
+        submissions = pick_submissions(hook.list_submissions(study_id), amounts, study_id, NOT_PAID)
         wrong = {each["id"]: status for each in submissions if (status := fold_status(each["status"])) not in statuses}
         if wrong:
             found = ", ".join(sorted(set(wrong.values())))
             raise ProlificError(
                 f"{len(wrong)} of {len(amounts)} submissions are {shorten(found, 100)}, not "
-                f"{' or '.join(statuses)}: {shorten([*wrong], 300)}; nothing was paid"
+                f"{' or '.join(statuses)}: {shorten([*wrong], 300)}; {NOT_PAID}"
             )
         paid = read_bonuses(hook, submissions, currency)
         if above := [each for each, amount in amounts.items() if paid[each] > amount]:
             raise ProlificError(
                 f"{len(above)} of {len(amounts)} submissions have already been paid more than their total, the first "
                 f"{Money(paid[above[0]], currency)} instead of {Money(amounts[above[0]], currency)}: "
-                f"{shorten(above, 300)}; nothing was paid. amounts are totals, not increments"
+                f"{shorten(above, 300)}; {NOT_PAID}. amounts are totals, not increments"
             )
         return paid, {each: amount - paid[each] for each, amount in amounts.items() if amount != paid[each]}
 
@@ -285,6 +286,6 @@ def _set_up(hook: ProlificHook, study_id: str, due: Mapping[str, Decimal], curre
     if amount.amount != expected.amount or amount > total or batch.get("study") != study_id:
         raise ProlificError(
             f"{len(due)} bonuses of {expected} were set up, but Prolific shows {amount} ({total} with fees) for study "
-            f"{shorten(batch.get('study'))}; nothing was paid"
+            f"{shorten(batch.get('study'))}; {NOT_PAID}"
         )
     return batch["id"], amount, total

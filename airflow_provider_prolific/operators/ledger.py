@@ -103,8 +103,9 @@ class Ledger:
         if entry["payment_key"] != self._payment_key:
             raise ProlificError(
                 f"bonuses of this study are being paid under the payment key {shorten(entry['payment_key'])}, or it is "
-                f"not known whether they were: nothing was paid under {self._payment_key!r}. Wait until that task has "
-                f"ended, and clear it if it has failed (Airflow Variable {self.name}, batch {entry['batch_id']})"
+                f"not known whether they were: what is due under {self._payment_key!r} was not paid. Wait until that "
+                f"task has ended, and clear it if it has failed (Airflow Variable {self.name}, batch "
+                f"{entry['batch_id']})"
             )
         return entry
 
@@ -142,7 +143,7 @@ class Ledger:
         if self._read(self.name) != text:
             raise ProlificError(
                 f"the Airflow Variable {self.name} does not show what was written to it (it may be set in the "
-                "environment or a secrets backend, too): nothing was paid"
+                "environment or a secrets backend, too): what is due was not paid"
             )
         if (passed := time.monotonic() - looked_at) > WRITE_SECONDS:
             raise ProlificUndecidedError(

@@ -170,7 +170,8 @@ class TestAmounts:
         study = study(u1=[], u2=[300])
 
         with pytest.raises(
-            ProlificError, match=r"1 of 2 submissions .* 3\.00 GBP instead of 2\.99 GBP: \['u2'\]; nothing was paid"
+            ProlificError,
+            match=r"1 of 2 submissions .* 3\.00 GBP instead of 2\.99 GBP: \['u2'\]; what is due was not paid",
         ):
             pay({"u1": "4.25", "u2": "2.99"})
 
@@ -212,7 +213,8 @@ class TestSubmissions:
         study = study(u1=[])
 
         with pytest.raises(
-            ProlificValueError, match=r"1 of 2 submissions do not belong to study 's1': \['u9'\]; nothing"
+            ProlificValueError,
+            match=r"1 of 2 submissions do not belong to study 's1': \['u9'\]; what is due was not paid",
         ):
             pay({"u1": "1", "u9": "1"})
 
@@ -222,7 +224,7 @@ class TestSubmissions:
         study = study(u1=[], u2=[], u3=[])
         study.statuses |= {"u2": "TIMED-OUT", "u3": "AWAITING_REVIEW"}
 
-        words = r"2 of 3 submissions are 'AWAITING REVIEW, TIMED-OUT', not APPROVED: \['u2', 'u3'\]; nothing was paid"
+        words = r"2 of 3 submissions are 'AWAITING REVIEW, TIMED-OUT', not APPROVED: .'u2', 'u3'.; what is due was not"
         with pytest.raises(ProlificError, match=words):
             pay({"u1": "1", "u2": "1", "u3": "1"})
 
@@ -276,7 +278,7 @@ class TestCeilings:
     def test_what_it_costs_with_fees_counts(self, study, pay):
         study = study(u1=[], u2=[])
 
-        words = r"2 bonuses cost 14\.00 GBP with fees, more than max_total \(13\.99 GBP\): nothing was paid"
+        words = r"2 bonuses cost 14\.00 GBP with fees, more than max_total \(13\.99 GBP\): what is due was not paid"
         with pytest.raises(ProlificError, match=words):
             pay({"u1": "6", "u2": "4"}, max_total="13.99 GBP")
 
@@ -303,7 +305,7 @@ class TestCeilings:
         study = study(u1=[])
         study.balance = 839
 
-        words = r"1 bonuses cost 8\.40 GBP with fees, more than is available in the workspace \(8\.39 GBP\): nothing"
+        words = r"1 bonuses cost 8\.40 GBP with fees, more than is available in the workspace \(8\.39 GBP\): what is due was not paid"
         with pytest.raises(ProlificError, match=words):
             pay({"u1": "6"})
 
@@ -313,7 +315,9 @@ class TestCeilings:
         study = study(u1=[])
         study.balance = -5
 
-        with pytest.raises(ProlificError, match=r"more than is available in the workspace \(0\.00 GBP\): nothing"):
+        with pytest.raises(
+            ProlificError, match=r"more than is available in the workspace \(0\.00 GBP\): what is due was not paid"
+        ):
             pay({"u1": "6"})
 
         assert study.paid == []
@@ -335,7 +339,7 @@ class TestCeilings:
         study.echo = lambda answer: answer | echo
 
         with pytest.raises(
-            ProlificError, match=r"1 bonuses of 6\.00 GBP were set up, but Prolific shows .*nothing was"
+            ProlificError, match=r"1 bonuses of 6\.00 GBP were set up, but Prolific shows .*what is due was not paid"
         ):
             pay({"u1": "6"})
 
@@ -354,6 +358,15 @@ class TestBatches:
         assert seen == [(3, 0), (5, 200), (6, 400)]
         assert set(study.totals.values()) == {1}
         assert (result["bonus_count"], result["amount"]) == (450, "4.50 GBP")
+
+    def test_an_error_before_a_later_batch_does_not_say_that_nobody_was_paid(self, study, pay):
+        study = study(**{f"u{n}": [] for n in range(201)})
+        study.before_pay = lambda batch_id: setattr(study, "balance", 0)
+
+        with pytest.raises(ProlificError, match=r"^1 bonuses cost .*: what is due was not paid$"):
+            pay({f"u{n}": "1" for n in range(201)})
+
+        assert sum(study.totals.values()) == 200_00
 
     def test_none_is_paid_if_all_together_cost_too_much(self, study, pay):
         study = study(**{f"u{n}": [] for n in range(201)})
@@ -491,7 +504,7 @@ class TestOutcomes:
             pay(AMOUNTS)
         posts = unseen.posts
 
-        with pytest.raises(ProlificError, match=r"under the payment key 'a'.*nothing was paid under 'b'"):
+        with pytest.raises(ProlificError, match=r"under the payment key 'a'.*what is due under 'b' was not paid"):
             pay(AMOUNTS, payment_key="b")
 
         assert unseen.posts == posts

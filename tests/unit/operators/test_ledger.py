@@ -84,7 +84,9 @@ class TestEntry:
         assert Ledger("s1", "a").open_entry() == entry()
 
     def test_it_stops_every_other_key_of_the_study(self, opened):
-        with pytest.raises(ProlificError, match=r"under the payment key 'a'.*nothing was paid under 'b'.*batch b1"):
+        with pytest.raises(
+            ProlificError, match=r"under the payment key 'a'.*what is due under 'b' was not paid.*batch b1"
+        ):
             Ledger("s1", "b").open_entry()
 
     def test_another_study_has_a_ledger_of_its_own(self, opened):
@@ -206,7 +208,9 @@ class TestTrouble:
     def test_an_entry_that_cannot_be_read_back_is_not_paid(self, claimed, variables):
         variables.shadowed[NAME] = json.dumps(entry("b0"))
 
-        with pytest.raises(ProlificError, match=r"does not show what was written.*secrets backend.*nothing was paid"):
+        with pytest.raises(
+            ProlificError, match=r"does not show what was written.*secrets backend.*what is due was not paid"
+        ):
             claimed.open(entry())
 
     def test_nor_one_that_took_too_long_to_write(self, claimed, variables, clock):

@@ -113,9 +113,7 @@ class TestAddUnknown:
             on_unknown_participant="skip",
         )
         assert result == {"id": GROUP_ID, "name": "G", "participant_count": 2, "skipped": 1}
-        assert run.log == [
-            "info: Participant group 'G' now has 2 participants; skipped 1 that Prolific does not know"
-        ]
+        assert run.log == ["info: Participant group 'G' now has 2 participants; skipped 1 that Prolific does not know"]
 
     def test_nobody_is_skipped_where_all_are_known(self, run):
         arguments = {"participant_group": GROUP_ID, "participant_ids": [A], "on_unknown_participant": "skip"}
