@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,15 +25,30 @@ os.environ.update(
 # These make every Airflow subprocess compile its 1,500 modules, or send loopback traffic to a proxy.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+#: The real Airflow of a file, of those in ``tests/system/conftest.py``.
+SHARED_AIRFLOWS = {
+    f"tests/system/test_{name}.py": fixture
+    for fixture, names in {
+        "airflow": ("real_airflow", "secrets"),
+        "restless_airflow": ("asset_watchers", "bonuses", "metrics"),
+    }.items()
+    for name in names
+}
+
 pytest_plugins = ["airflow_provider_prolific.emulator.pytest_plugin"]
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for the mark
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the tests of a file run one after the other, in one process, if they belong to no larger group."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give the tests of a file to one process, and files that share a real Airflow to the same one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::", 1)[0]
+            return SHARED_AIRFLOWS.get(file, file)
+
+    return Scheduling(config, log)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -13,8 +13,6 @@ from real_airflow import RealAirflow
 from airflow_provider_prolific.emulator import Emulator
 from airflow_provider_prolific.version_compat import HAS_EVENT_TRIGGERS
 
-pytestmark = pytest.mark.xdist_group("restless airflow")
-
 # From 3.3 on Airflow remembers for a watcher what it announced; before, a restarted triggerer announces it once more.
 HAS_ASSET_STORE = version("apache-airflow") >= "3.3"
 EXPECTED_RUNS = 2 if HAS_ASSET_STORE else 3

@@ -9,8 +9,6 @@ from real_airflow import RealAirflow
 
 from airflow_provider_prolific.emulator import Emulator
 
-pytestmark = pytest.mark.xdist_group("restless airflow")
-
 WISHED = {0: "1.50", 1: "4.25"}
 DAGS = """
 import os

@@ -2,12 +2,9 @@
 
 from typing import Any
 
-import pytest
 from real_airflow import RealAirflow
 
 from airflow_provider_prolific.emulator import Emulator
-
-pytestmark = pytest.mark.xdist_group("restless airflow")
 
 DAG = """
 from datetime import datetime

@@ -12,8 +12,6 @@ from workspaces import Workspaces
 
 from airflow_provider_prolific.emulator import Emulator
 
-pytestmark = pytest.mark.xdist_group("airflow")
-
 BEAT = 5  # seconds, as in the DAGs below
 
 DAGS = """

@@ -8,10 +8,7 @@ from real_airflow import AIRFLOW_2, RealAirflow
 
 from airflow_provider_prolific.emulator import Emulator
 
-pytestmark = [
-    pytest.mark.xdist_group("airflow"),
-    pytest.mark.skipif(AIRFLOW_2, reason="with SQLite Airflow 2.11 runs one task at a time: too slow"),
-]
+pytestmark = pytest.mark.skipif(AIRFLOW_2, reason="with SQLite Airflow 2.11 runs one task at a time: too slow")
 
 #: Made up for the DAG below, so that a hit in a log can only come from our code.
 PARTICIPANT_IDS = [f"5e{number:022x}" for number in range(20)]
