@@ -30,7 +30,7 @@ SHARED_AIRFLOWS = {
     f"tests/system/test_{name}.py": fixture
     for fixture, names in {
         "airflow": ("real_airflow", "secrets"),
-        "restless_airflow": ("asset_watchers", "bonuses", "metrics"),
+        "restless_airflow": ("asset_watchers", "bonuses", "metrics", "unknown_trigger"),
     }.items()
     for name in names
 }

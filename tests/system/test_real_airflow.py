@@ -1,6 +1,5 @@
 """Deferred waits through a real scheduler, worker and triggerer."""
 
-import re
 import time
 from importlib.metadata import version
 
@@ -21,7 +20,6 @@ try:
 except ImportError:
     from airflow.models.dag import DAG
 from airflow_provider_prolific.sensors.participant_groups import ProlificParticipantGroupSensor
-from airflow_provider_prolific.triggers.participant_groups import ProlificParticipantGroupTrigger
 
 for count in (20, 200):
     with DAG(f"wait_{count}", schedule=None, start_date=datetime(2026, 1, 1), max_active_tasks=count):
@@ -47,18 +45,6 @@ with DAG("modes", schedule=None, start_date=datetime(2026, 1, 1), default_args={
                 task_id=f"{name}_{end}", participant_group="Filling", target_count=99, timeout=20,
                 soft_fail=soft_fail, retries=1, **mode  # a time-out is not retried
             )
-
-# The triggerer does not know the module of a DAG file, as if it were not installed there.
-class WorkersOnlyTrigger(ProlificParticipantGroupTrigger):
-    pass
-
-class WorkersOnlySensor(ProlificParticipantGroupSensor):
-    trigger_path = f"{__name__}.WorkersOnlyTrigger"
-
-with DAG("not_importable", schedule=None, start_date=datetime(2026, 1, 1)):
-    WorkersOnlySensor(
-        task_id="wait", participant_group="Filling", target_count=99, deferrable=True, never_fail=True, timeout=300
-    )
 """
 
 
@@ -88,20 +74,6 @@ def test_waits_end_alike_in_reschedule_and_deferred_mode(prolific_emulator: Emul
     assert values == 2 * [
         [{"id": group_id, "name": "Filling", "participant_count": 20, "target_count": 20, "reached": True}]
     ]
-
-
-def test_a_trigger_that_the_triggerer_cannot_import_ends_the_wait_with_the_cure(
-    prolific_emulator: Emulator, airflow: RealAirflow
-) -> None:
-    prolific_emulator.create_group("Filling")
-    airflow.trigger("not_importable", "run")
-    airflow.wait_for_run("not_importable", "run")
-
-    assert re.search(
-        r"Skipped \(never_fail\): the trigger failed: ModuleNotFoundError: No module named '\S+' "
-        r"\(is the package installed where the triggerer runs\?\)",
-        "\n".join(airflow.log_lines("not_importable", "run")),
-    )
 
 
 def test_answers_that_no_database_takes_harm_no_wait(
