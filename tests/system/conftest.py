@@ -19,6 +19,15 @@ from airflow_provider_prolific.emulator import Emulator
 #: How soon Airflow finds a file of DAGs that is added later, in seconds: on Airflow 3 and on 2.11.
 FIND_DAGS = {"AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2", "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "2"}
 
+_airflows: list[RealAirflow] = []
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End the Airflows with the last test of this folder: what still waits there would go on asking the emulator."""
+    if nextitem is None or nextitem.path.parent != item.path.parent:
+        for airflow in _airflows:
+            airflow.stop()
+
 
 @pytest.fixture(scope="session")
 def hostile() -> Iterator[HostileAnswers]:
@@ -122,4 +131,6 @@ def _airflow(factory: pytest.TempPathFactory, migrated_database: Path, **setting
     folder = factory.mktemp("airflow")
     dags = folder / "dags"
     dags.mkdir()
-    return RealAirflow(folder / "home", dags, migrated_database=migrated_database, **FIND_DAGS, **settings)
+    airflow = RealAirflow(folder / "home", dags, migrated_database=migrated_database, **FIND_DAGS, **settings)
+    _airflows.append(airflow)
+    return airflow
