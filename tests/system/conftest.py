@@ -131,6 +131,7 @@ def _airflow(factory: pytest.TempPathFactory, migrated_database: Path, **setting
     folder = factory.mktemp("airflow")
     dags = folder / "dags"
     dags.mkdir()
-    airflow = RealAirflow(folder / "home", dags, migrated_database=migrated_database, **FIND_DAGS, **settings)
+    settings |= FIND_DAGS | {"AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1"}
+    airflow = RealAirflow(folder / "home", dags, migrated_database=migrated_database, **settings)
     _airflows.append(airflow)
     return airflow
