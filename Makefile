@@ -85,8 +85,7 @@ lint: $(VENV)/.ready
 .PHONY: lint
 
 ## test            run the linters, then all tests on the newest supported Airflow
-test: $(VENV)/.ready
-	@$(MAKE) --no-print-directory --jobs 2 lint test-$(NEWEST)
+test: lint test-$(NEWEST)
 .PHONY: test
 
 # Most tests wait most of the time, so more of them run at once than there are cores. The tests of a file run one after

@@ -35,20 +35,7 @@ SHARED_AIRFLOWS = {
     for name in names
 }
 
-#: What waits longest comes first, so that what only computes is left for the end.
-LONGEST = [
-    "tests/system",
-    *(
-        f"tests/integration/test_{name}.py"
-        for name in ("studies", "bonuses", "shared_poll", "sensor_modes", "acting_on_studies", "pipeline")
-    ),
-]
-
 pytest_plugins = ["airflow_provider_prolific.emulator.pytest_plugin"]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.startswith(tuple(LONGEST)))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -443,7 +443,7 @@ FAULTS = st.fixed_dictionaries(
 IDS = st.lists(st.sampled_from(participants(12)), max_size=16)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     before=IDS, wanted=IDS, chunk_size=st.integers(1, 6), faults=st.lists(FAULTS, max_size=3), retries=st.integers(0, 2)
 )

@@ -131,7 +131,6 @@ def _airflow(factory: pytest.TempPathFactory, migrated_database: Path, **setting
     folder = factory.mktemp("airflow")
     dags = folder / "dags"
     dags.mkdir()
-    settings |= FIND_DAGS | {"AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1"}
-    airflow = RealAirflow(folder / "home", dags, migrated_database=migrated_database, **settings)
+    airflow = RealAirflow(folder / "home", dags, migrated_database=migrated_database, **FIND_DAGS, **settings)
     _airflows.append(airflow)
     return airflow

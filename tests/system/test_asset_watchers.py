@@ -46,7 +46,7 @@ def test_runs_start_once_for_each_milestone_also_across_a_triggerer_restart(
     time.sleep(4)
     set_count(45)
     airflow.wait_for("the second run", lambda: runs("success") == EXPECTED_RUNS, seconds=90)
-    time.sleep(5)
+    time.sleep(10)
 
     extras = [json.loads(extra)["payload"] for (extra,) in airflow.query("SELECT extra FROM asset_event")]
     with closing(sqlite3.connect(airflow.environment["WAREHOUSE"])) as warehouse:

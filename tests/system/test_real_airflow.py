@@ -21,7 +21,7 @@ except ImportError:
     from airflow.models.dag import DAG
 from airflow_provider_prolific.sensors.participant_groups import ProlificParticipantGroupSensor
 
-for count in (12, 200):
+for count in (20, 200):
     with DAG(f"wait_{count}", schedule=None, start_date=datetime(2026, 1, 1), max_active_tasks=count):
         ProlificParticipantGroupSensor.partial(
             task_id="wait", participant_group="Filling", deferrable=True, poke_interval=5, timeout=900
@@ -97,7 +97,7 @@ def test_gates_that_open_at_the_triggers_first_look_fail_no_task(
 
 @pytest.mark.skipif(AIRFLOW_2, reason="with SQLite Airflow 2.11 runs one task at a time")
 @pytest.mark.skipif(version("apache-airflow").startswith("3.0."), reason="so many tasks lock Airflow 3.0's SQLite")
-@pytest.mark.parametrize("count", [12, pytest.param(200, marks=pytest.mark.full)])
+@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.full)])
 def test_many_sensors_share_their_polls_and_resume_within_two_beats(
     count: int, prolific_emulator: Emulator, airflow: RealAirflow
 ) -> None:

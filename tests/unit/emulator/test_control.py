@@ -66,6 +66,12 @@ class TestGroups:
         group = api.shape(api.get(f"{GROUPS}{ids[41]}/"), 200, "group")
         assert (group["name"], group["participant_count"]) == ("Cell 42", 300)
 
+    def test_ten_thousand_groups_are_listed_in_pages(self, api, prolific_emulator):
+        prolific_emulator.create_groups(10_000, participant_count=300)
+        query = {"workspace_id": prolific_emulator.workspace_id, "active": "true", "limit": 200}
+        for page in range(20):
+            assert len(api.get(GROUPS, **query, offset=page * 200).json()["results"]) == 200
+
     def test_a_group_is_made_with_members_and_growth(self, prolific_emulator):
         participant = "5f0000000000000000000001"
         group_id = prolific_emulator.create_group(

@@ -224,8 +224,8 @@ class TestSubmissions:
         study = study(u1=[], u2=[], u3=[])
         study.statuses |= {"u2": "TIMED-OUT", "u3": "AWAITING_REVIEW"}
 
-        words = r"2 of 3 submissions are 'AWAITING REVIEW, TIMED-OUT', not APPROVED: .'u2', 'u3'.; what is due was not"
-        with pytest.raises(ProlificError, match=words):
+        words = r"2 of 3 submissions are 'AWAITING REVIEW, TIMED-OUT', not APPROVED: \['u2', 'u3'\]; "
+        with pytest.raises(ProlificError, match=words + "what is due was not paid"):
             pay({"u1": "1", "u2": "1", "u3": "1"})
 
         assert study.posts == []
@@ -305,8 +305,8 @@ class TestCeilings:
         study = study(u1=[])
         study.balance = 839
 
-        words = r"1 bonuses cost 8\.40 GBP with fees, more than is available .* \(8\.39 GBP\): what is due was"
-        with pytest.raises(ProlificError, match=words):
+        words = r"1 bonuses cost 8\.40 GBP with fees, more than is available in the workspace \(8\.39 GBP\): "
+        with pytest.raises(ProlificError, match=words + "what is due was not paid"):
             pay({"u1": "6"})
 
         assert study.paid == []
@@ -367,6 +367,14 @@ class TestBatches:
             pay({f"u{n}": "1" for n in range(201)})
 
         assert sum(study.totals.values()) == 200_00
+
+    def test_the_result_adds_up_all_that_the_key_has_paid(self, study, pay):
+        study(u1=[], u2=[])
+        pay({"u1": "6"})
+
+        result = pay({"u1": "6", "u2": "4.01"})
+
+        assert (result["bonus_count"], result["amount"], result["total_amount"]) == (2, "10.01 GBP", "14.014 GBP")
 
     def test_none_is_paid_if_all_together_cost_too_much(self, study, pay):
         study = study(**{f"u{n}": [] for n in range(201)})

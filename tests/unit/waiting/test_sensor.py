@@ -337,7 +337,7 @@ class TestEveryMode:
 
         with pytest.raises(AirflowSensorTimeout):
             run_in(mode, sensor, poke_interval=0, timeout=1)
-        assert 2 <= len(jar.requests) <= 15
+        assert 2 <= len(jar.requests) <= 12
 
     def test_longest_spans_wait_as_any_other(self, jar, connection, sensor, run_in, mode):
         jar.holds(3, 300)
