@@ -8,6 +8,8 @@ import re
 
 from real_airflow import RealAirflow
 
+from airflow_provider_prolific.emulator import Emulator
+
 DAG = """
 from datetime import datetime
 try:
@@ -26,13 +28,16 @@ class WorkersOnlySensor(ProlificParticipantGroupSensor):
 
 with DAG("not_importable", schedule=None, start_date=datetime(2026, 1, 1)):
     WorkersOnlySensor(
-        task_id="wait", participant_group="Screened adults", target_count=99, deferrable=True, never_fail=True,
+        task_id="wait", participant_group="Never full", target_count=99, deferrable=True, never_fail=True,
         timeout=300
     )
 """
 
 
-def test_a_trigger_that_cannot_be_imported_ends_the_wait_with_the_cure(restless_airflow: RealAirflow) -> None:
+def test_a_trigger_that_cannot_be_imported_ends_the_wait_with_the_cure(
+    prolific_emulator: Emulator, restless_airflow: RealAirflow
+) -> None:
+    prolific_emulator.create_group("Never full")
     (restless_airflow.dags_folder / "not_importable.py").write_text(DAG)
     restless_airflow.trigger("not_importable", "run")
     restless_airflow.wait_for_run("not_importable", "run")
