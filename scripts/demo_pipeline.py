@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from demo import print_table
-from local_airflow import ROOT, RealAirflow, make_wallet_pool, stop_in_order, tell_page
+from local_airflow import ROOT, RealAirflow, stop_in_order, tell_page
 from quick_examples import write_quick_examples
 
 from airflow_provider_prolific.emulator import Emulator
@@ -66,7 +66,7 @@ def main() -> None:
         (dags / "bonuses.py").write_text(BONUSES)
         with RealAirflow(Path(home), dags, AIRFLOW_CONN_PROLIFIC_DEFAULT=emulator.connection_json()) as airflow:
             tell_page(airflow)
-            make_wallet_pool(airflow)
+            airflow.create_wallet_pool()
             print(f"Triggering the DAG {PIPELINE}: from a screener to a main study …", flush=True)
             run(airflow, PIPELINE, CONF)
             rows = [study_row(emulator, name, ceiling) for name, ceiling in STUDIES.items()]

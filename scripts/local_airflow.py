@@ -1,4 +1,4 @@
-"""What the demos and ``make try`` share: paths, an orderly end, and the pool of the examples."""
+"""What the demos and ``make try`` share: paths, and an orderly end."""
 
 from __future__ import annotations
 
@@ -26,11 +26,6 @@ def stop_in_order() -> None:
 
     for sign in SIGNALS:
         signal.signal(sign, stop)
-
-
-def make_wallet_pool(airflow: RealAirflow) -> None:
-    """Create the pool of the tasks that spend money in the examples."""
-    airflow.command("pools", "set", "prolific_wallet", "1", "One payment at a time")
 
 
 def tell_page(airflow: RealAirflow) -> None:

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from local_airflow import ROOT, RealAirflow, make_wallet_pool, stop_in_order, tell_page
+from local_airflow import ROOT, RealAirflow, stop_in_order, tell_page
 from quick_examples import write_quick_examples
 
 from airflow_provider_prolific.emulator import Emulator
@@ -43,7 +43,7 @@ def main() -> None:
             port = urlsplit(emulator.url).port
             connection = json.loads(emulator.connection_json()) | {"host": "http://127.0.0.1", "port": port}
             airflow.command("connections", "add", "prolific_default", "--conn-json", json.dumps(connection))
-            make_wallet_pool(airflow)
+            airflow.create_wallet_pool()
             airflow.trigger(DAG_ID, "first")
             airflow.command("dags", "unpause", DAG_ID)
             print(f"\nAirflow is at {airflow.url} (no sign-in); three tasks are waiting.")

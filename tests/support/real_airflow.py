@@ -213,6 +213,16 @@ class RealAirflow:
         else:
             self.command("dags", "trigger", dag_id, "--run-id", run_id, "--conf", json.dumps(conf or {}))
 
+    def create_wallet_pool(self) -> None:
+        """Create the pool of the examples' tasks that spend money, in an Airflow 3."""
+        pool = {
+            "name": "prolific_wallet",
+            "slots": 1,
+            "description": "One payment at a time",
+            "include_deferred": False,
+        }
+        self.api.ask("POST", "api/v2/pools", pool)
+
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Read from the metadata database."""
         with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30)) as connection:

@@ -19,7 +19,7 @@ def airflow(prolific: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Ite
     write_quick_examples(folder / "dags", DAG_ID)
     settings = {"AIRFLOW_CONN_PROLIFIC_DEFAULT": prolific.connection_json()}
     with RealAirflow(folder / "home", folder / "dags", **settings) as airflow:
-        airflow.command("pools", "set", "prolific_wallet", "1", "One payment at a time")
+        airflow.create_wallet_pool()
         yield airflow
 
 
