@@ -17,7 +17,11 @@ ASKED = "SELECT 1 FROM hitl_detail JOIN task_instance ON ti_id = id WHERE run_id
 def airflow(prolific: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
     folder = tmp_path_factory.mktemp("airflow")
     write_quick_examples(folder / "dags", DAG_ID)
-    settings = {"AIRFLOW_CONN_PROLIFIC_DEFAULT": prolific.connection_json()}
+    settings = {
+        "AIRFLOW_CONN_PROLIFIC_DEFAULT": prolific.connection_json(),
+        # The test answers faster than a person: Airflow must have noticed by then that the asking task has deferred.
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+    }
     with RealAirflow(folder / "home", folder / "dags", **settings) as airflow:
         airflow.create_wallet_pool()
         yield airflow
