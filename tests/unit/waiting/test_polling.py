@@ -60,6 +60,17 @@ def run(questions):
     return run
 
 
+@pytest.fixture
+def leap(monkeypatch):
+    """Let the clock of a loop leap: what waits for a later time is woken in the loop's next turn, and not before."""
+
+    def leap(loop, seconds):
+        now = loop.time
+        monkeypatch.setattr(loop, "time", lambda: now() + seconds)
+
+    return leap
+
+
 def timers(loop):
     return len([timer for timer in loop._scheduled if not timer.cancelled()])
 
@@ -155,13 +166,14 @@ class TestBeats:
 
 
 class TestSharing:
-    def test_all_who_wait_for_a_beat_sleep_on_one_timer_and_share_one_answer(self, questions, run):
+    def test_all_who_wait_for_a_beat_sleep_on_one_timer_and_share_one_answer(self, questions, run, leap):
         async def program(poll, loop):
             before = timers(loop)
-            beat = loop.time() + 0.3
+            beat = loop.time() + 10
             looks = [asyncio.create_task(poll.look(beat)) for _ in range(1000)]
             await asyncio.sleep(0)
             assert timers(loop) == before + 1
+            leap(loop, 10)
             answers = await asyncio.gather(*looks)
             assert questions.count == 1
             assert {id(answer) for answer in answers} == {id(answers[0])}
@@ -214,12 +226,13 @@ class TestSharing:
 
         run(program)
 
-    def test_one_who_is_cancelled_in_the_moment_of_being_woken_passes_the_turn_on(self, questions, run):
+    def test_one_who_is_cancelled_in_the_moment_of_being_woken_passes_the_turn_on(self, questions, run, leap):
         async def program(poll, loop):
-            beat = loop.time() + 0.05
+            beat = loop.time() + 10
             first, second, third = (asyncio.create_task(poll.look(beat)) for _ in range(3))
             await asyncio.sleep(0)
             loop.call_at(beat, first.cancel)  # in the same turn of the loop that wakes it
+            leap(loop, 10)
             await asyncio.gather(second, third)
             assert first.cancelled()
             assert questions.count == 1
@@ -237,24 +250,28 @@ class TestSharing:
 
         run(program)
 
-    def test_a_beat_wakes_each_of_its_waiters_once(self, questions, run, monkeypatch):
+    def test_a_beat_wakes_each_of_its_waiters_once(self, questions, run, leap, monkeypatch):
         turns = []
         turn = polling.SharedPoll._turn
         monkeypatch.setattr(polling.SharedPoll, "_turn", lambda *sleeper: turns.append(sleeper) or turn(*sleeper))
 
         async def program(poll, loop):
-            beat = loop.time() + 0.05
-            await asyncio.gather(*(poll.look(beat) for _ in range(10)))
+            beat = loop.time() + 10
+            looks = [asyncio.create_task(poll.look(beat)) for _ in range(10)]
+            await asyncio.sleep(0)
+            leap(loop, 10)
+            await asyncio.gather(*looks)
             assert questions.count == 1
             assert len(turns) == 10
 
         run(program)
 
-    def test_a_beat_whose_answer_is_there_already_wakes_all_of_its_waiters(self, questions, run):
+    def test_a_beat_whose_answer_is_there_already_wakes_all_of_its_waiters(self, questions, run, leap):
         async def program(poll, loop):
-            beat = loop.time() + 0.05
+            beat = loop.time() + 10
             looks = [asyncio.create_task(poll.look(beat)) for _ in range(3)]
             await asyncio.sleep(0)
+            leap(loop, 10)
             poll._last = Look(loop.time() + 1, "answer", None)  # asked by another one, later than the beat
             await asyncio.gather(*looks)
             assert questions.count == 0
