@@ -89,7 +89,7 @@ test: lint test-$(NEWEST)
 .PHONY: test
 
 # Most tests wait most of the time, so more of them run at once than there are cores. The tests of a file run one after
-# another, in one process, and so do files that share a real Airflow (tests/conftest.py).
+# another, in one process, and so do files that share what takes long to start (tests/conftest.py).
 ALL_TESTS := -m pytest --numprocesses 6 --dist loadfile --no-loadscope-reorder
 
 ## test-2.11       run all tests on one Airflow: test-2.11, test-3.0, test-3.1, test-3.2, test-3.3

@@ -25,28 +25,38 @@ os.environ.update(
 # These make every Airflow subprocess compile its 1,500 modules, or send loopback traffic to a proxy.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-#: The real Airflow of a file, of those in ``tests/system/conftest.py``.
-SHARED_AIRFLOWS = {
-    f"tests/system/test_{name}.py": fixture
-    for fixture, names in {
-        "airflow": ("real_airflow", "secrets"),
-        "restless_airflow": ("asset_watchers", "bonuses", "metrics", "unknown_trigger"),
-    }.items()
-    for name in names
+#: Files that one process runs, for they share what takes long to start: a real Airflow (a fixture of
+#: ``tests/system/conftest.py``), or the API server that ``dag.test()`` starts in the process itself.
+TOGETHER = {
+    f"tests/{folder}/test_{name}.py": group
+    for group, folder, names in (
+        ("airflow", "system", "real_airflow secrets"),
+        ("restless_airflow", "system", "asset_watchers bonuses metrics unknown_trigger"),
+        ("dag.test 1", "integration", "bonuses hostile_input pipeline publish_after_approval recipes"),
+        ("dag.test 2", "integration", "acting_on_studies approvals links participants"),
+        ("dag.test 3", "integration", "example_dags sensor_modes studies"),
+        ("dag.test 3", "unit/plugin", "plugin"),
+    )
+    for name in names.split()
 }
 
 pytest_plugins = ["airflow_provider_prolific.emulator.pytest_plugin"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the groups of files, which take longest."""
+    items.sort(key=lambda item: item.location[0] not in TOGETHER)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give the tests of a file to one process, and files that share a real Airflow to the same one."""
+    """Give the tests of a file to one process, and files that share something to the same one."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.split("::", 1)[0]
-            return SHARED_AIRFLOWS.get(file, file)
+            return TOGETHER.get(file, file)
 
     return Scheduling(config, log)
 

@@ -16,8 +16,13 @@ from workspaces import Workspaces, listing_of_count
 
 from airflow_provider_prolific.emulator import Emulator
 
-#: How soon Airflow finds a file of DAGs that is added later, in seconds: on Airflow 3 and on 2.11.
-FIND_DAGS = {"AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2", "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "2"}
+#: A file of DAGs that is added later is found within seconds, on Airflow 3 and on 2.11; and each of few workers runs
+#: many tasks, for the first one loads what the others need.
+SHARED = {
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2",
+    "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "2",
+    "AIRFLOW__CORE__PARALLELISM": "4",
+}
 
 _airflows: list[RealAirflow] = []
 
@@ -72,7 +77,6 @@ def airflow(
         "AIRFLOW_CONN_SECRET_REVOKED": secret.replace(secretive_emulator.token, f"{secretive_emulator.token}-revoked"),
         "AIRFLOW_CONN_SECRET_CLEAR_TEXT": secret.replace("127.0.0.1", "198.51.100.1"),
         "AIRFLOW_CONN_SECRET_CLOSED": re.sub(r":\d+\"", ':1"', secret),
-        "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
     }
     with _airflow(tmp_path_factory, migrated_database, **settings) as airflow:
@@ -131,6 +135,6 @@ def _airflow(factory: pytest.TempPathFactory, migrated_database: Path, **setting
     folder = factory.mktemp("airflow")
     dags = folder / "dags"
     dags.mkdir()
-    airflow = RealAirflow(folder / "home", dags, migrated_database=migrated_database, **FIND_DAGS, **settings)
+    airflow = RealAirflow(folder / "home", dags, migrated_database=migrated_database, **SHARED, **settings)
     _airflows.append(airflow)
     return airflow
