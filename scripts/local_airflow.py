@@ -11,20 +11,18 @@ from typing import NoReturn
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
-from real_airflow import RealAirflow  # noqa: E402
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from real_airflow import ENDING_SIGNALS, RealAirflow  # noqa: E402
 
 
 def stop_in_order() -> None:
     """End this program at the first signal as Ctrl-C does, and ignore further signals while it cleans up."""
 
     def stop(*_: object) -> NoReturn:
-        for sign in SIGNALS:
+        for sign in ENDING_SIGNALS:
             signal.signal(sign, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    for sign in SIGNALS:
+    for sign in ENDING_SIGNALS:
         signal.signal(sign, stop)
 
 

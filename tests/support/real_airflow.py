@@ -24,6 +24,7 @@ from airflow_api import AirflowApi
 
 T = TypeVar("T")
 AIRFLOW_2 = version("apache-airflow").startswith("2.")
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def is_airflow_2(python: str) -> bool:
@@ -39,6 +40,20 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+@contextlib.contextmanager
+def signals_held() -> Iterator[None]:
+    """Let the signals that end a program wait: amid the start of a process they would leave one that nobody ends."""
+    came: list[int] = []
+    handlers = {sign: signal.signal(sign, lambda sign, _: came.append(sign)) for sign in ENDING_SIGNALS}
+    try:
+        yield
+    finally:
+        for sign, handler in handlers.items():
+            signal.signal(sign, handler)
+        for sign in came:
+            signal.raise_signal(sign)
 
 
 class RealAirflow:
@@ -137,7 +152,7 @@ class RealAirflow:
         :param command: The ``airflow`` command that it runs; by default its name.
         :param settings: Further environment of this component alone.
         """
-        with (self.home / f"{name}.out").open("ab") as out:
+        with (self.home / f"{name}.out").open("ab") as out, signals_held():
             self._components[name] = subprocess.Popen(
                 [self.python, "-m", "airflow", *(command or [name])],
                 env=self.environment | settings,

@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from airflow_api import AirflowApi
+from real_airflow import RealAirflow
 
 from airflow_provider_prolific.emulator.client import EmulatorClient
 
@@ -97,6 +99,24 @@ def test_demo_leaves_no_process_behind(moment: str, sign: int) -> None:
     assert demo.returncode != 0
     _, alive = psutil.wait_procs(family, timeout=5)
     assert alive == []
+
+
+def test_a_signal_amid_the_start_of_a_component_leaves_no_process_behind(
+    tmp_path: Path, migrated_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    class Interrupted(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self.pid)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt), RealAirflow(tmp_path, tmp_path, migrated_database=migrated_database):
+        pass
+
+    assert [psutil.pid_exists(process_id) for process_id in started] == [False]
 
 
 def waiting(api: AirflowApi) -> set[str]:
