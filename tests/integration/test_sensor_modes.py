@@ -120,9 +120,9 @@ def test_execution_timeout_ends_a_wait_that_is_deferred(prolific: Emulator, run_
 
 
 def test_stalled_wait_begins_anew_with_each_try(
-    prolific: Emulator, wait: Callable[..., Any], request: pytest.FixtureRequest
+    prolific: Emulator, wait: Callable[..., Any], mode: dict[str, Any]
 ) -> None:
-    if request.node.callspec.params["wait"] == "deferred" and version("apache-airflow").startswith("3.0."):
+    if mode["deferrable"] and version("apache-airflow").startswith("3.0."):
         pytest.skip("Airflow 3.0 hands the event of one try to the next, whatever the task is")
     run = wait(
         participant_group="Wave 1 completed", target_count=50, stalled_after=3, timeout=60, retries=1, retry_delay=0
