@@ -104,7 +104,7 @@ test-$(NEWEST): $(VENV)/.ready
 test-matrix: lint $(SUPPORTED:%=test-%)
 .PHONY: test-matrix
 
-## test-full       run the long versions of tests, and the longer demos from start to end (some minutes)
+## test-full       run the long versions of tests, and the longer demos from start to end (eight minutes)
 test-full: $(VENV)/.ready
 	$(VENV)/bin/python $(ALL_TESTS) -m full
 .PHONY: test-full
@@ -118,7 +118,7 @@ test-ui: .venv-ui/.ready .venv-$(OLDEST)/.ready
 	.venv-ui/bin/python -m pytest tests/ui $(LONG_UI:%=--ignore tests/ui/%)
 .PHONY: test-ui
 
-## test-ui-full    test the page Recruitment, an approval and docs/first-wait.md in a browser (some minutes)
+## test-ui-full    test the page Recruitment, an approval and docs/first-wait.md in a browser (three minutes)
 test-ui-full: .venv-ui/.ready
 	@$(VENV)/bin/python tests/support/debian_packages.py chromium
 	.venv-ui/bin/python -m pytest $(LONG_UI:%=tests/ui/%)
@@ -148,7 +148,7 @@ release-check: $(VENV)/.ready
 	$(VENV)/bin/python scripts/release_check.py
 .PHONY: release-check
 
-## benchmark       measure waiting, importing and listing against the http provider and plain requests (some minutes)
+## benchmark       measure waiting, importing and listing against the http provider and plain requests (ten minutes)
 benchmark: .venv-benchmark/.ready
 	.venv-benchmark/bin/python benchmarks/waiting.py
 	.venv-benchmark/bin/python benchmarks/importing.py
