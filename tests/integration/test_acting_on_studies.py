@@ -715,7 +715,7 @@ with DAG("pipeline", schedule=None, start_date=datetime(2026, 1, 1)) as dag:
 def test_a_pipeline_creates_publishes_deferred_adds_places_and_stops(
     prolific: Emulator, run_dag: Callable[..., Any]
 ) -> None:
-    prolific.set(publishing_seconds=1)
+    prolific.set(publishing_seconds=1, people={"arrivals_per_second": 0})  # a full study would not be stopped
     run = run_dag(PIPELINE_DAG)
     assert run.state == "success"
     main = prolific.study(run.xcom("draft")["id"])

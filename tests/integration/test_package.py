@@ -23,15 +23,20 @@ def run(*command: str, check: bool = True) -> str:
     return finished.stdout
 
 
+def rows(*command: str) -> list[dict[str, str]]:
+    """Return the table that a command prints as its last line; Airflow 3.0 prints its log before it."""
+    return json.loads(run(*command).splitlines()[-1])  # type: ignore[no-any-return]
+
+
 def test_airflow_lists_the_provider(airflow_db: None) -> None:
-    providers = json.loads(run("airflow", "providers", "list", "--output", "json"))
+    providers = rows("airflow", "providers", "list", "--output", "json")
 
     [provider] = [row for row in providers if row["package_name"] == "airflow-provider-prolific"]
     assert provider["version"] == __version__
 
 
 def test_airflow_lists_the_connection_type(airflow_db: None) -> None:
-    hooks = json.loads(run("airflow", "providers", "hooks", "--output", "json"))
+    hooks = rows("airflow", "providers", "hooks", "--output", "json")
 
     [hook] = [row for row in hooks if row["connection_type"] == "prolific"]
     assert hook["class"] == "airflow_provider_prolific.hooks.prolific.ProlificHook"

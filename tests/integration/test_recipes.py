@@ -112,6 +112,9 @@ def test_union_of_groups(prolific: Emulator, run_dag: Callable[..., Any]) -> Non
     assert wanted <= prolific.members(prolific.group_id("Exclusion list")).keys()
 
 
+@pytest.mark.skipif(
+    version("apache-airflow").startswith("3.0."), reason="Airflow 3.0 hands the event of one try to the next"
+)
 def test_people_are_told_of_a_stalled_wait_that_goes_on(
     prolific: Emulator, run_dag: Callable[..., Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
