@@ -33,8 +33,8 @@ TOGETHER = {
         ("airflow", "system", "real_airflow secrets"),
         ("restless_airflow", "system", "asset_watchers bonuses metrics unknown_trigger"),
         ("dag.test 1", "integration", "bonuses hostile_input pipeline publish_after_approval recipes"),
-        ("dag.test 2", "integration", "acting_on_studies approvals links participants"),
-        ("dag.test 3", "integration", "example_dags sensor_modes studies"),
+        ("dag.test 2", "integration", "acting_on_studies approvals links participants sensor_modes"),
+        ("dag.test 3", "integration", "example_dags studies"),
         ("dag.test 3", "unit/plugin", "plugin"),
     )
     for name in names.split()
