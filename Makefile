@@ -118,7 +118,7 @@ test-ui: .venv-ui/.ready .venv-$(OLDEST)/.ready
 	.venv-ui/bin/python -m pytest tests/ui $(LONG_UI:%=--ignore tests/ui/%)
 .PHONY: test-ui
 
-## test-ui-full    test the page Recruitment, an approval and docs/first-wait.md in a browser (three minutes)
+## test-ui-full    test the page Recruitment, an approval and docs/first-wait.md in a browser (four minutes)
 test-ui-full: .venv-ui/.ready
 	@$(VENV)/bin/python tests/support/debian_packages.py chromium
 	.venv-ui/bin/python -m pytest $(LONG_UI:%=tests/ui/%)
